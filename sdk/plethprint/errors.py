@@ -1,0 +1,196 @@
+"""Every error the package raises, in one tree.
+
+::
+
+    PlethprintError
+    ├── SignalError (ValueError)              the samples cannot be used
+    │   ├── SampleRateError                   outside 20..500 Hz, or not a number
+    │   └── WindowShapeError                  wrong length, dimension or type
+    ├── RecordingError (ValueError)           a file cannot be read as a recording
+    ├── PackageError (ValueError)             a model package cannot be used
+    │   ├── PackageIntegrityError             a file is missing, changed or unreadable
+    │   ├── PackageSignatureError             the signature is missing, wrong or not trusted
+    │   └── PackageIncompatibleError          made for another preprocessing, size or format
+    ├── FingerprintError (ValueError)
+    │   ├── FingerprintDecodeError            bytes are not a fingerprint
+    │   └── FingerprintMismatchError          two fingerprints come from different models
+    ├── EncoderError (RuntimeError)           a runtime refused the model or failed in it
+    ├── MissingExtraError (ImportError)       an optional dependency is not installed
+    ├── LinkError (ConnectionError)           the radio link
+    │   ├── WearableNotFoundError             nobody advertised in time
+    │   ├── LinkTimeoutError (TimeoutError)   a GATT call took too long
+    │   ├── LinkLostError                     the link dropped and did not come back
+    │   └── PairingError                      pairing failed or was refused
+    └── ProtocolError (ValueError)            the wearable said something unexpected
+        ├── FrameError                        bytes are not a valid frame
+        └── ControlError                      a control request was refused
+
+Each error is also the built-in that a caller would expect, so ``except ValueError``
+works without importing this module. Messages say what was expected, what came and,
+where something can be done, what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ControlError",
+    "EncoderError",
+    "FingerprintDecodeError",
+    "FingerprintError",
+    "FingerprintMismatchError",
+    "FrameError",
+    "LinkError",
+    "LinkLostError",
+    "LinkTimeoutError",
+    "MissingExtraError",
+    "PackageError",
+    "PackageIncompatibleError",
+    "PackageIntegrityError",
+    "PackageSignatureError",
+    "PairingError",
+    "PlethprintError",
+    "ProtocolError",
+    "RecordingError",
+    "SampleRateError",
+    "SignalError",
+    "WearableNotFoundError",
+    "WindowShapeError",
+]
+
+
+class PlethprintError(Exception):
+    """Root of every error raised by this package."""
+
+
+class SignalError(PlethprintError, ValueError):
+    """Samples that cannot be turned into windows."""
+
+
+class SampleRateError(SignalError):
+    """A sample rate that the preprocessing does not take."""
+
+
+class WindowShapeError(SignalError):
+    """An array of the wrong length, dimension or type."""
+
+
+class RecordingError(PlethprintError, ValueError):
+    """A file that cannot be read as a recording."""
+
+
+class PackageError(PlethprintError, ValueError):
+    """A model package that cannot be used."""
+
+
+class PackageIntegrityError(PackageError):
+    """A file of the package is missing, changed or unreadable.
+
+    Parameters
+    ----------
+    message : str
+        One sentence for the user; it names the file.
+    file : str, optional
+        Name of the file inside the package, for programs.
+    """
+
+    def __init__(self, message: str, *, file: str = "") -> None:
+        super().__init__(message)
+        self.file = file
+        """Name of the file at fault, relative to the package folder."""
+
+
+class PackageSignatureError(PackageError):
+    """The manifest's signature is missing, wrong or by a key that is not trusted."""
+
+
+class PackageIncompatibleError(PackageError):
+    """The package was made for another format, preprocessing or vector size."""
+
+
+class FingerprintError(PlethprintError, ValueError):
+    """A fingerprint that cannot be used."""
+
+
+class FingerprintDecodeError(FingerprintError):
+    """Bytes that are not a fingerprint, or a damaged one."""
+
+
+class FingerprintMismatchError(FingerprintError):
+    """Two fingerprints that come from different models and cannot be compared."""
+
+
+class EncoderError(PlethprintError, RuntimeError):
+    """A model runtime refused the model or failed while running it."""
+
+
+class MissingExtraError(PlethprintError, ImportError):
+    """An optional dependency is not installed.
+
+    Parameters
+    ----------
+    extra : str
+        Name of the extra that brings it, such as ``"litert"``.
+    purpose : str
+        What needs it, as the start of a sentence, such as ``"The LiteRT runtime"``.
+
+    Examples
+    --------
+    >>> print(MissingExtraError("io", "Reading WFDB records"))
+    Reading WFDB records needs the `io` extra: pip install 'plethprint[io]'
+    """
+
+    def __init__(self, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the `{extra}` extra: pip install 'plethprint[{extra}]'"
+        )
+        self.extra = extra
+        """Name of the missing extra."""
+
+
+class LinkError(PlethprintError, ConnectionError):
+    """Something went wrong on the radio link."""
+
+
+class WearableNotFoundError(LinkError):
+    """No matching wearable advertised in time."""
+
+
+class LinkTimeoutError(LinkError, TimeoutError):
+    """The wearable did not answer in time."""
+
+
+class LinkLostError(LinkError):
+    """The link dropped and could not be brought back."""
+
+
+class PairingError(LinkError):
+    """Pairing failed or was refused."""
+
+
+class ProtocolError(PlethprintError, ValueError):
+    """The wearable said something that its protocol does not allow."""
+
+
+class FrameError(ProtocolError):
+    """Bytes that are not a valid frame."""
+
+
+class ControlError(ProtocolError):
+    """A control request that the wearable refused.
+
+    Parameters
+    ----------
+    message : str
+        One sentence for the user.
+    opcode : int, optional
+        Opcode of the request, -1 when unknown.
+    status : int, optional
+        Status code of the response, -1 when there was none.
+    """
+
+    def __init__(self, message: str, *, opcode: int = -1, status: int = -1) -> None:
+        super().__init__(message)
+        self.opcode = opcode
+        """Opcode of the refused request, -1 when unknown."""
+        self.status = status
+        """Status code of the response, -1 when there was none."""
