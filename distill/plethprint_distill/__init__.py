@@ -1,0 +1,1 @@
+"""Corpora -> M2AE teacher -> PPG-only student. Torch lives here."""
