@@ -1,0 +1,96 @@
+"""`plethprint bench`: time the boxes between the samples and the fingerprint."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from plethprint.cli.output import JsonOption, PackageOption, print_json
+from plethprint.errors import EncoderError, MissingExtraError
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("bench")(bench)
+
+
+def bench(
+    rounds: Annotated[int, typer.Option(min=3, help="Runs per box; the median is told.")] = 50,
+    package: PackageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Time preprocessing, every installed runtime and the whole path, on this machine.
+
+    Example: [bold]plethprint bench --json[/bold]
+    """
+    figures = _measure(package, rounds)
+    if as_json:
+        print_json(figures)
+        return
+    typer.echo(f"{figures['machine']}, one window at a time, median of {rounds}")
+    for name, milliseconds in figures["ms_per_window"].items():
+        typer.echo(f"  {name:<22} {milliseconds:8.3f} ms")
+    for name, reason in figures["not_run"].items():
+        typer.echo(f"  {name:<22} not run: {reason}", err=True)
+
+
+def _measure(package_path: Any, rounds: int) -> dict[str, Any]:
+    import numpy as np
+
+    from plethprint.encoder import load_encoder
+    from plethprint.fingerprinter import Fingerprinter
+    from plethprint.package import ModelPackage
+    from plethprint.quality import assess
+    from plethprint.signal import PPG, windows_of
+
+    package = ModelPackage.load(package_path)
+    rate_hz = 125.0
+    times = np.arange(round(PPG.window_s * 6 * rate_hz)) / rate_hz
+    beat = 2 * np.pi * 1.2 * times
+    pulse = np.sin(beat) + 0.35 * np.sin(2 * beat + 0.8)
+    windows = windows_of(pulse, rate_hz, hop_s=PPG.window_s)
+    one = windows[0].samples[None]
+    ms: dict[str, float] = {
+        "preprocessing": _median_ms(
+            lambda: windows_of(pulse, rate_hz, hop_s=PPG.window_s), rounds
+        )
+        / len(windows),
+        "quality": _median_ms(lambda: assess(one), rounds),
+    }
+    not_run: dict[str, str] = {}
+    for runtime in ("onnx", "litert"):
+        try:
+            encoder = load_encoder(package, runtime)
+        except (MissingExtraError, EncoderError) as error:
+            not_run[f"encoder {runtime}"] = str(error)
+            continue
+        ms[f"encoder {runtime}"] = _median_ms(lambda: encoder.run(one), rounds)  # noqa: B023
+    fingerprinter = Fingerprinter(package)
+    ms["whole path"] = _median_ms(
+        lambda: fingerprinter.embed(pulse, rate_hz, hop_s=PPG.window_s), rounds
+    ) / len(windows)
+    return {
+        "model": package.model_id,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "rounds": rounds,
+        "sample_rate_hz": rate_hz,
+        "ms_per_window": {name: round(value, 4) for name, value in ms.items()},
+        "not_run": not_run,
+    }
+
+
+def _median_ms(work: Callable[[], object], rounds: int) -> float:
+    """Median wall time of one call, after two calls to warm up."""
+    spent = []
+    for _ in range(rounds + 2):
+        began = time.perf_counter()
+        work()
+        spent.append(time.perf_counter() - began)
+    return 1e3 * sorted(spent[2:])[rounds // 2]

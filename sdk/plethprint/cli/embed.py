@@ -1,0 +1,135 @@
+"""`plethprint embed`: the fingerprints of a recording in a file, no Bluetooth."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from plethprint.cli.output import JsonOption, PackageOption, print_json, sparkline
+from plethprint.errors import RecordingError
+
+if TYPE_CHECKING:
+    from plethprint.fingerprint import Fingerprint
+    from plethprint.io import Recording
+
+__all__ = ["register"]
+
+_LOW_QUALITY = 0.5
+"""Below this a window is flagged for the reader; nothing is dropped."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("embed")(embed)
+
+
+def embed(
+    file: Annotated[
+        Path, typer.Argument(help="Recording: .csv, .npz or WFDB (.hea); - for CSV on stdin.")
+    ],
+    sample_rate_hz: Annotated[
+        float | None,
+        typer.Option("--sample-rate-hz", help="Samples per second, where the file is silent."),
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column or channel that holds the PPG.")
+    ] = None,
+    hop_s: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 5.0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write vectors, times and qualities to this .npz.")
+    ] = None,
+    runtime: Annotated[str, typer.Option(help="auto, onnx or litert.")] = "auto",
+    package: PackageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fingerprint every window of a recording.
+
+    Example: [bold]plethprint embed walk.csv --sample-rate-hz 64 --out fp.npz[/bold]
+    """
+    from plethprint.fingerprinter import Fingerprinter
+
+    recording = _read(file, sample_rate_hz, column)
+    fingerprinter = Fingerprinter(package, runtime)
+    fingerprints = fingerprinter.embed(recording.ppg, recording.sample_rate_hz, hop_s=hop_s)
+    if not fingerprints:
+        length_s = recording.ppg.size / recording.sample_rate_hz
+        raise RecordingError(
+            f"{file} holds {length_s:.1f} s of signal, less than one window: "
+            "record more than 10 s."
+        )
+    if out is not None:
+        _write(out, fingerprints)
+    if as_json:
+        print_json(
+            {
+                "file": str(file),
+                "sample_rate_hz": recording.sample_rate_hz,
+                "model": fingerprints[0].model,
+                "hop_s": hop_s,
+                "out": out,
+                "windows": [_fields(fingerprint) for fingerprint in fingerprints],
+            }
+        )
+        return
+    for fingerprint in fingerprints:
+        typer.echo(_line(fingerprint))
+    if out is not None:
+        typer.echo(f"wrote {len(fingerprints)} fingerprints to {out}", err=True)
+
+
+def _read(file: Path, sample_rate_hz: float | None, column: str | None) -> Recording:
+    from plethprint.io import read_recording
+
+    if str(file) != "-":
+        return read_recording(file, sample_rate_hz=sample_rate_hz, column=column)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "stdin.csv"
+        copy.write_bytes(sys.stdin.buffer.read())
+        return read_recording(copy, sample_rate_hz=sample_rate_hz, column=column)
+
+
+def _fields(fingerprint: Fingerprint) -> dict[str, Any]:
+    return {
+        "start_s": fingerprint.start,
+        "duration_s": fingerprint.duration_s,
+        "quality": fingerprint.quality,
+        "low_quality": fingerprint.quality < _LOW_QUALITY,
+        "missing": fingerprint.missing,
+        "heart_rate_bpm": fingerprint.heart_rate_bpm,
+        "vector": fingerprint.vector,
+        "scale": fingerprint.scale,
+    }
+
+
+def _line(fingerprint: Fingerprint) -> str:
+    heart_rate = fingerprint.heart_rate_bpm
+    return (
+        f"{fingerprint.start:9.2f} s  quality {fingerprint.quality:.2f}  "
+        f"{'   -' if heart_rate is None else f'{heart_rate:4.0f}'} bpm  "
+        f"{sparkline(fingerprint.vector)}"
+        f"{'  low quality' if fingerprint.quality < _LOW_QUALITY else ''}"
+    )
+
+
+def _write(out: Path, fingerprints: list[Fingerprint]) -> None:
+    """Columns of equal length, one row per window; see the names for the units."""
+    import numpy as np
+
+    rates = [np.nan if f.heart_rate_bpm is None else f.heart_rate_bpm for f in fingerprints]
+    # Through a handle, because numpy would add .npz to another name without a word.
+    with out.open("wb") as handle:
+        np.savez_compressed(
+            handle,
+            vectors=np.stack([f.vector for f in fingerprints]),
+            scale=np.array([f.scale for f in fingerprints], dtype=np.float32),
+            start_s=np.array([f.start for f in fingerprints]),
+            duration_s=np.array([f.duration_s for f in fingerprints]),
+            quality=np.array([f.quality for f in fingerprints], dtype=np.float32),
+            missing=np.array([f.missing for f in fingerprints], dtype=np.float32),
+            heart_rate_bpm=np.array(rates, dtype=np.float32),
+            model=np.array(fingerprints[0].model),
+        )
