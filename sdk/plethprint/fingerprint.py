@@ -166,7 +166,7 @@ class Fingerprint:
 
     def unit(self) -> npt.NDArray[np.float32]:
         """Return the fingerprint as float32 of unit length, shape (D,)."""
-        return self.vector.astype(np.float32) * np.float32(self.scale)
+        return np.multiply(self.vector, self.scale, dtype=np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field as plain Python values, ready for JSON."""

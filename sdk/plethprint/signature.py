@@ -107,7 +107,7 @@ def verify_fields(fields: Mapping[str, Any], trusted_keys: Collection[str]) -> N
     if public_key.hex() not in {key.lower() for key in trusted_keys}:
         raise PackageSignatureError(
             f"manifest.json is signed by key {public_key.hex()}, which is not trusted; "
-            f"if you trust its maker, list the key in the file that {TRUSTED_KEYS_ENV} names"
+            f"if you trust its maker, list it in the file that {TRUSTED_KEYS_ENV} names"
         )
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(
@@ -177,10 +177,10 @@ def load_or_create_signing_key(path: str | Path | None = None) -> Ed25519Private
             serialization.NoEncryption(),
         )
         where.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # The mode is given when the file is made: chmod afterwards would leave a moment
-        # in which others can read the key.
-        with open(os.open(where, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as f:
-            f.write(pem)
+        # The mode is given when the file is made: chmod after writing would leave a
+        # moment in which others can read the key.
+        where.touch(mode=0o600, exist_ok=False)
+        where.write_bytes(pem)
         return key
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if isinstance(error, PackageSignatureError):
