@@ -23,16 +23,16 @@ class StudentConfig:
     """Shape of a student."""
 
     stem_channels: int = 32
-    stem_kernel: int = 16
+    stem_kernel: int = 12
     stem_stride: int = 4
     blocks: tuple[tuple[int, int], ...] = (
         (32, 1),
         (64, 2),
         (96, 2),
-        (96, 1),
+        (88, 1),
         (128, 2),
         (128, 1),
-        (224, 2),
+        (192, 2),
     )
     """(channels, stride) of each depthwise-separable block; strides are 1 or 2."""
     dim: int = 64
@@ -43,7 +43,7 @@ PRESETS = {
     "micro": StudentConfig(),
     "mini": StudentConfig(
         stem_channels=48,
-        blocks=((64, 1), (96, 1), (128, 2), (192, 1), (192, 2), (256, 1), (384, 2), (384, 1)),
+        blocks=((48, 1), (96, 2), (128, 1), (192, 2), (192, 1), (256, 2), (256, 1), (384, 2)),
     ),
 }
 """`micro` is the default, about 2 MMAC a window; `mini` is for phones."""

@@ -224,11 +224,11 @@ class Preprocessor:
         # taking that sample off does the same, and keeps large offsets out of rounding.
         if self._origin is None and samples.size:
             self._origin = float(samples[0])
-        return self._advance(*self._resampler.push(samples - (self._origin or 0.0), missing))
+        return self._advance(
+            *self._resampler.push(samples - (self._origin or 0.0), missing)
+        )
 
-    def _advance(
-        self, samples: FloatArray, missing: npt.NDArray[np.bool_]
-    ) -> list[Window]:
+    def _advance(self, samples: FloatArray, missing: npt.NDArray[np.bool_]) -> list[Window]:
         if not samples.size:
             return []
         filtered, self._state = _filter(samples, self._state, self.spec)
@@ -276,14 +276,16 @@ def windows_of(
     >>> len(windows_of(np.zeros(3000), 100.0, hop_s=10.0))
     3
     """
-    preprocessor = Preprocessor(
-        sample_rate_hz, spec=spec, hop_s=hop_s, polarity=polarity
-    )
+    preprocessor = Preprocessor(sample_rate_hz, spec=spec, hop_s=hop_s, polarity=polarity)
     return preprocessor.push(signal) + preprocessor.flush()
 
 
 def window_rows(
-    rows: npt.ArrayLike, sample_rate_hz: float, *, spec: SignalSpec = PPG
+    rows: npt.ArrayLike,
+    sample_rate_hz: float,
+    *,
+    spec: SignalSpec = PPG,
+    warm_up_s: float = 0.0,
 ) -> tuple[Int8Array, npt.NDArray[np.float32]]:
     """Unrelated rows, one window each: the filter starts from the row's own steady state.
 
@@ -294,6 +296,8 @@ def window_rows(
         filled by holding the end, more is cut off).
     sample_rate_hz
         Rate of the rows, 20 to 500 Hz.
+    warm_up_s
+        What comes before the window in each row, for the filter to settle on.
 
     Returns
     -------
@@ -308,23 +312,25 @@ def window_rows(
     values = np.asarray(rows, dtype=np.float64)
     if values.ndim != 2:
         raise WindowShapeError(f"rows come as (N, T), not as shape {values.shape}")
-    need = spec.window_s * rate_hz
+    need = (spec.window_s + warm_up_s) * rate_hz
     if values.shape[1] < 0.98 * need:
         raise WindowShapeError(
-            f"a row lasts {spec.window_s:g} s ({need:.0f} samples at {rate_hz:g} Hz), "
+            f"a row lasts {spec.window_s + warm_up_s:g} s ({need:.0f} samples at {rate_hz:g} Hz), "
             f"not {values.shape[1]} samples"
         )
-    length = spec.window_samples
+    settle = round(warm_up_s * spec.rate_hz)
+    length = settle + spec.window_samples
     filled = np.where(np.isfinite(values), values, np.nan)
     missing = np.isnan(filled)
     for row in np.flatnonzero(missing.any(axis=1)):
         bridge = GapBridge(rate_hz)
         filled[row] = np.concatenate([bridge.push(filled[row])[0], bridge.flush()[0]])
     if not len(filled):
-        return np.empty((0, length), np.int8), np.empty(0, np.float32)
+        return np.empty((0, spec.window_samples), np.int8), np.empty(0, np.float32)
     resampled = resample_rows(filled - filled[:, :1], rate_hz, spec.rate_hz, length)
     state = np.zeros((spec.order, len(filled), 2))
-    steps, _ = _normalise(_filter(resampled, state, spec)[0], resampled, spec)
+    filtered, _ = _filter(resampled, state, spec)
+    steps, _ = _normalise(filtered[:, settle:], resampled[:, settle:], spec)
     return steps, missing[:, : max(1, int(need))].mean(axis=1, dtype=np.float32)
 
 
