@@ -1,0 +1,459 @@
+"""The open profile's codec: round trips, refusals, and the example in its document."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from plethprint.ble import open_profile as profile
+from plethprint.errors import ControlError, FrameError, ProtocolError
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "ble-profile.md"
+
+u8, u16, u32 = st.integers(0, 0xFF), st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
+counts = hnp.arrays(
+    np.int32,
+    st.tuples(st.integers(1, 40), st.integers(1, profile.MAX_CHANNELS)),
+    elements=st.integers(profile.COUNT_MIN, profile.COUNT_MAX),
+)
+frames = st.builds(
+    profile.PpgFrame,
+    sequence=u16,
+    first_index=u32,
+    device_time_us=u32,
+    counts=counts,
+    overflow_frames=u16,
+    status=u8.map(profile.FrameStatus),
+)
+channels = st.builds(
+    profile.Channel, st.sampled_from(profile.ChannelKind), st.sampled_from([1, -1]), u16
+)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=16)
+infos = st.builds(
+    profile.Info,
+    channels=st.lists(channels, min_size=1, max_size=4).map(tuple),
+    rates_mhz=st.lists(st.integers(1, 2**32 - 1), min_size=1, max_size=16).map(tuple),
+    bits=st.integers(8, 24),
+    features=u16.map(profile.Features),
+    fingerprint_dim=u16,
+    window_samples=u16,
+    buffer_ms=u16,
+    linger_s=u16,
+    firmware=texts,
+    model=texts,
+)
+requests = st.one_of(
+    st.builds(
+        profile.ControlRequest,
+        st.just(profile.Opcode.START),
+        rate_mhz=u32,
+        channel_mask=u8,
+    ),
+    st.builds(
+        profile.ControlRequest, st.just(profile.Opcode.CAPABILITIES), channel_mask=u8
+    ),
+    st.builds(
+        profile.ControlRequest, st.just(profile.Opcode.START_FINGERPRINTS), hop_ms=u16
+    ),
+    st.builds(
+        profile.ControlRequest,
+        st.just(profile.Opcode.SET_TIME),
+        unix_time_us=st.integers(0, 2**64 - 1),
+    ),
+    st.sampled_from(
+        [
+            profile.Opcode.STATE,
+            profile.Opcode.STOP,
+            profile.Opcode.STOP_FINGERPRINTS,
+        ]
+    ).map(profile.ControlRequest),
+)
+states = st.builds(profile.StreamState, u8.map(profile.StreamFlags), u8, u32, u32, u32, u16)
+responses = st.one_of(
+    st.builds(
+        profile.ControlResponse,
+        st.sampled_from([o for o in profile.Opcode if o != profile.Opcode.CAPABILITIES]),
+        st.just(profile.ControlStatus.OK),
+        state=states,
+    ),
+    st.builds(
+        profile.ControlResponse,
+        st.just(profile.Opcode.CAPABILITIES),
+        st.just(profile.ControlStatus.OK),
+        capabilities=st.builds(
+            profile.Capabilities, u8, u8, st.lists(u32, max_size=16).map(tuple)
+        ),
+    ),
+    st.builds(
+        profile.ControlResponse,
+        u8,
+        st.sampled_from([s for s in profile.ControlStatus if s]),
+    ),
+)
+calibrations = st.builds(
+    profile.Calibration,
+    st.lists(
+        st.builds(
+            profile.ChannelCalibration,
+            st.floats(width=32, allow_nan=False, allow_infinity=False),
+            st.integers(-(2**31), 2**31 - 1),
+            u16,
+            st.integers(-(2**15), 2**15 - 1),
+        ),
+        min_size=1,
+        max_size=4,
+    ).map(tuple),
+    u16,
+)
+
+
+@given(frames)
+def test_a_frame_survives_the_round_trip(frame: profile.PpgFrame) -> None:
+    decoded = profile.PpgFrame.from_bytes(frame.to_bytes())
+    assert decoded == frame
+    assert decoded.counts.dtype == np.int32
+    assert np.array_equal(decoded.counts, frame.counts)
+    assert decoded.status == frame.status
+
+
+@given(infos)
+def test_info_survives_the_round_trip(info: profile.Info) -> None:
+    assert profile.Info.from_bytes(info.to_bytes()) == info
+
+
+@given(requests)
+def test_a_control_request_survives_the_round_trip(request: Any) -> None:
+    assert profile.ControlRequest.from_bytes(request.to_bytes()) == request
+
+
+@given(responses)
+def test_a_control_response_survives_the_round_trip(response: Any) -> None:
+    assert profile.ControlResponse.from_bytes(response.to_bytes()) == response
+
+
+@given(calibrations)
+def test_a_calibration_survives_the_round_trip(calibration: profile.Calibration) -> None:
+    assert profile.Calibration.from_bytes(calibration.to_bytes()) == calibration
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_frame_or_a_frame_error(data: bytes) -> None:
+    try:
+        frame = profile.PpgFrame.from_bytes(data)
+    except FrameError:
+        return
+    assert frame.to_bytes() == data
+
+
+@given(frames, st.data())
+def test_a_damaged_frame_is_a_frame_or_a_frame_error(
+    frame: profile.PpgFrame, data: st.DataObject
+) -> None:
+    raw = bytearray(frame.to_bytes())
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        damaged = profile.PpgFrame.from_bytes(raw)
+    except FrameError:
+        return
+    assert damaged.to_bytes() == bytes(raw)
+
+
+@given(st.binary(max_size=80), st.sampled_from(["Info", "Calibration"]))
+def test_any_bytes_are_a_value_or_a_protocol_error(data: bytes, name: str) -> None:
+    try:
+        value = getattr(profile, name).from_bytes(data)
+    except ProtocolError:
+        return
+    assert getattr(profile, name).from_bytes(value.to_bytes()) == value
+
+
+@given(st.one_of(st.binary(max_size=30), st.binary(max_size=30).map(lambda b: b"\xf0" + b)))
+def test_any_bytes_are_a_control_message_or_a_control_error(data: bytes) -> None:
+    for kind in (profile.ControlRequest, profile.ControlResponse):
+        try:
+            kind.from_bytes(data)
+        except ControlError as error:
+            assert kind is profile.ControlResponse or error.status in (1, 2)
+
+
+@given(frames)
+def test_a_frame_that_lost_its_last_byte_is_refused(frame: profile.PpgFrame) -> None:
+    with pytest.raises(FrameError, match="longer than the MTU"):
+        profile.PpgFrame.from_bytes(frame.to_bytes()[:-1])
+    with pytest.raises(FrameError):
+        profile.PpgFrame.from_bytes(frame.to_bytes() + b"\0")
+
+
+def test_a_frame_of_another_version_is_refused() -> None:
+    raw = bytearray(_frame().to_bytes())
+    raw[0] = 9
+    with pytest.raises(FrameError, match="version 1, got 9"):
+        profile.PpgFrame.from_bytes(raw)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"sequence": 65536},
+        {"first_index": -1},
+        {"device_time_us": 2**32},
+        {"overflow_frames": -1},
+        {"counts": np.array([[1 << 23]])},
+        {"counts": np.array([[-(1 << 23) - 1]])},
+        {"counts": np.zeros((1, 5), np.int32)},
+        {"counts": np.zeros((0, 1), np.int32)},
+        {"counts": np.zeros((256, 1), np.int32)},
+        {"counts": np.zeros(4, np.int32)},
+        {"counts": np.zeros((4, 1), np.float32)},
+    ],
+)
+def test_a_frame_that_does_not_fit_its_fields_cannot_be_made(field: dict[str, Any]) -> None:
+    with pytest.raises(FrameError):
+        _frame(**field)
+
+
+@pytest.mark.parametrize(("mtu", "n", "expected"), [(247, 1, 76), (247, 4, 19), (23, 1, 1)])
+def test_the_samples_of_a_frame_fill_the_mtu_and_no_more(
+    mtu: int, n: int, expected: int
+) -> None:
+    assert profile.samples_per_frame(mtu, n) == expected
+    full = _frame(counts=np.zeros((expected, n), np.int32))
+    assert mtu - 3 - 3 * n < len(full.to_bytes()) <= mtu - 3
+
+
+def test_a_small_mtu_leaves_no_room_for_four_channels() -> None:
+    assert profile.samples_per_frame(23, 4) == 0
+
+
+def test_info_of_a_later_minor_version_is_read_and_its_new_fields_skipped() -> None:
+    info = _info()
+    raw = bytearray(info.to_bytes() + b"new field")
+    raw[1] = 7
+    assert profile.Info.from_bytes(raw).version == (1, 7)
+    assert profile.Info.from_bytes(raw).rates_hz == info.rates_hz
+
+
+def test_info_of_another_major_version_is_refused() -> None:
+    raw = bytearray(_info().to_bytes())
+    raw[0] = 2
+    with pytest.raises(ProtocolError, match=r"open profile 2\.0, this is 1\.x"):
+        profile.Info.from_bytes(raw)
+
+
+def test_a_truncated_info_is_refused_at_every_length() -> None:
+    raw = _info().to_bytes()
+    for length in range(len(raw)):
+        with pytest.raises(ProtocolError):
+            profile.Info.from_bytes(raw[:length])
+
+
+def test_a_flipped_bit_in_the_calibration_is_noticed() -> None:
+    raw = profile.Calibration((profile.ChannelCalibration(30.5, -7, 8000),)).to_bytes()
+    for position in range(len(raw)):
+        damaged = bytearray(raw)
+        damaged[position] ^= 0x10
+        with pytest.raises(ProtocolError):
+            profile.Calibration.from_bytes(damaged)
+
+
+def test_a_refusal_names_opcode_and_status() -> None:
+    refusal = profile.ControlResponse.from_bytes(bytes.fromhex("f01004"))
+    with pytest.raises(ControlError, match="START: UNSUPPORTED_RATE") as caught:
+        refusal.raise_for_status()
+    assert (caught.value.opcode, caught.value.status) == (0x10, 4)
+
+
+def test_an_unknown_opcode_asks_for_the_unknown_opcode_response() -> None:
+    with pytest.raises(ControlError) as caught:
+        profile.ControlRequest.from_bytes(b"\x77")
+    assert (caught.value.opcode, caught.value.status) == (0x77, 1)
+
+
+def test_a_request_parameter_out_of_range_is_refused() -> None:
+    with pytest.raises(ControlError):
+        profile.ControlRequest(profile.Opcode.START, rate_mhz=-1).to_bytes()
+
+
+@given(
+    hnp.arrays(np.int8, st.integers(1, 1300)),
+    hnp.arrays(np.int8, st.integers(1, 128)),
+    st.integers(23, 517),
+    u8,
+)
+def test_a_self_test_survives_the_round_trip_at_any_mtu(
+    window: Any, vector: Any, mtu: int, test_id: int
+) -> None:
+    device, host = profile.SelfTestReceiver(), profile.SelfTestCollector(test_id)
+    messages = profile.self_test_requests(window, mtu=mtu, test_id=test_id)
+    assert max(map(len, messages)) <= mtu - 3
+    assert all(device.feed(message) is None for message in messages[:-1])
+    arrived = device.feed(messages[-1])
+    assert arrived is not None
+    assert arrived[0] == test_id
+    assert np.array_equal(arrived[1], window)
+
+    answer = profile.SelfTestResult(test_id, profile.SelfTestStatus.OK, vector, 1234)
+    parts = answer.to_messages(mtu)
+    assert max(map(len, parts)) <= mtu - 3
+    assert all(host.feed(part) is None for part in parts[:-1])
+    result = host.feed(parts[-1])
+    assert result is not None
+    assert np.array_equal(result.vector, vector)
+    assert (result.status, result.run_time_us) == (profile.SelfTestStatus.OK, 1234)
+
+
+@given(st.lists(st.binary(max_size=12), max_size=6), st.sampled_from(range(4)))
+def test_any_self_test_bytes_are_taken_or_refused(parts: list[bytes], kind: int) -> None:
+    device, host = profile.SelfTestReceiver(), profile.SelfTestCollector(0)
+    head = [b"", b"\x01\x00", b"\x02\x00", b"\x03\x00"][kind]
+    for part in parts:
+        for feed in (device.feed, host.feed):
+            try:
+                feed(head + part)
+            except ProtocolError:
+                continue
+
+
+def test_a_self_test_with_a_missing_chunk_is_incomplete() -> None:
+    begin, _, *rest = profile.self_test_requests(np.ones(625, np.int8), mtu=247)
+    assert _refusal([begin, *rest]) is profile.SelfTestStatus.INCOMPLETE
+
+
+def test_a_self_test_with_a_wrong_checksum_is_refused() -> None:
+    begin, first, *rest = profile.self_test_requests(np.ones(625, np.int8), mtu=247)
+    damaged = first[:-1] + b"\x7f"
+    assert _refusal([begin, damaged, *rest]) is profile.SelfTestStatus.BAD_CHECKSUM
+
+
+def test_a_self_test_chunk_outside_the_window_is_refused() -> None:
+    begin = struct.pack("<BBHI", 1, 1, 4, zlib.crc32(b"abcd"))
+    outside = struct.pack("<BBH", 2, 1, 3) + b"xx"
+    assert _refusal([begin, outside]) is profile.SelfTestStatus.BAD_MESSAGE
+
+
+def test_self_test_data_without_a_beginning_is_refused() -> None:
+    assert _refusal([b"\x02\x01\x00\x00x"]) is profile.SelfTestStatus.NOT_BEGUN
+
+
+def test_a_self_test_answer_with_a_wrong_checksum_is_refused() -> None:
+    vector = np.arange(64, dtype=np.int8)
+    (message,) = profile.SelfTestResult(1, profile.SelfTestStatus.OK, vector).to_messages(
+        247
+    )
+    with pytest.raises(ProtocolError, match="checksum"):
+        profile.SelfTestCollector(1).feed(message[:-1] + b"\x00")
+
+
+def test_the_answer_to_an_earlier_self_test_is_skipped() -> None:
+    vector = np.arange(64, dtype=np.int8)
+    (message,) = profile.SelfTestResult(1, profile.SelfTestStatus.OK, vector).to_messages(
+        247
+    )
+    assert profile.SelfTestCollector(2).feed(message) is None
+
+
+def test_a_failed_self_test_raises_with_its_reason() -> None:
+    failed = profile.SelfTestResult(
+        1, profile.SelfTestStatus.NO_MODEL, np.empty(0, np.int8)
+    )
+    result = profile.SelfTestCollector(1).feed(failed.to_messages(23)[0])
+    assert result is not None
+    with pytest.raises(ProtocolError, match="NO_MODEL"):
+        result.raise_for_status()
+
+
+def test_the_uuids_in_the_document_are_the_ones_in_the_code() -> None:
+    document = DOCUMENT.read_text()
+    for name in dir(profile):
+        if name.endswith("_UUID"):
+            assert getattr(profile, name) in document, name
+
+
+def test_the_example_frame_in_the_document_decodes_to_the_values_beside_it() -> None:
+    frame = profile.PpgFrame.from_bytes(_example("ppg-frame"))
+    assert frame.sequence == 513
+    assert frame.first_index == 125_000
+    assert frame.device_time_us == 1_000_020_000
+    assert frame.overflow_frames == 2
+    assert frame.status == profile.FrameStatus.CONTACT | profile.FrameStatus.MOTION
+    assert frame.counts.tolist() == [[1000, -2], [-8388608, 8388607], [65536, -65536]]
+
+
+def test_the_example_messages_in_the_document_decode_to_the_values_beside_them() -> None:
+    start = profile.ControlRequest.from_bytes(_example("start-request"))
+    assert start == profile.ControlRequest(
+        profile.Opcode.START, rate_mhz=125_000, channel_mask=0b11
+    )
+    state = profile.ControlResponse.from_bytes(_example("start-response")).state
+    assert state == profile.StreamState(
+        profile.StreamFlags.STREAMING, 0b11, 125_000, 125_000, 1_000_020_000, 0
+    )
+    info = profile.Info.from_bytes(_example("info"))
+    assert info == profile.Info(
+        channels=(
+            profile.Channel(profile.ChannelKind.GREEN, -1, 525),
+            profile.Channel(profile.ChannelKind.INFRARED, -1, 940),
+        ),
+        rates_mhz=(62_500, 125_000),
+        bits=19,
+        features=profile.Features.SELF_TEST | profile.Features.CALIBRATION,
+        fingerprint_dim=64,
+        window_samples=625,
+        buffer_ms=2000,
+        linger_s=60,
+        firmware="1.4.0",
+        model="plethprint-micro@1+0a1b2c3d",
+    )
+    calibration = profile.Calibration.from_bytes(_example("calibration"))
+    assert calibration == profile.Calibration(
+        (profile.ChannelCalibration(30.5, -120, 8000, 2550),), serial=3
+    )
+
+
+def _example(name: str) -> bytes:
+    found = re.search(rf"```hex {name}\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert found is not None, f"no example named {name} in {DOCUMENT}"
+    return bytes.fromhex(found.group(1))
+
+
+def _frame(**fields: Any) -> profile.PpgFrame:
+    defaults: dict[str, Any] = {
+        "sequence": 1,
+        "first_index": 2,
+        "device_time_us": 3,
+        "counts": np.array([[1, -1]]),
+    }
+    return profile.PpgFrame(**(defaults | fields))
+
+
+def _info() -> profile.Info:
+    return profile.Info(
+        channels=(profile.Channel(profile.ChannelKind.GREEN, -1, 525),),
+        rates_mhz=(125_000,),
+        firmware="1.0",
+        model="m@1+00000000",
+    )
+
+
+def _refusal(messages: list[bytes]) -> profile.SelfTestStatus:
+    device = profile.SelfTestReceiver()
+    with pytest.raises(profile.SelfTestRefused) as caught:
+        for message in messages:
+            device.feed(message)
+    return caught.value.status
+
+
+def _self_test_answer(test_id: int) -> bytes:
+    vector = np.arange(64, dtype=np.int8)
+    result = profile.SelfTestResult(test_id, profile.SelfTestStatus.OK, vector)
+    (message,) = result.to_messages(247)
+    return message
