@@ -1,0 +1,60 @@
+"""What was received and what was not, as one frozen snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["StreamStatistics"]
+
+
+@dataclass(frozen=True)
+class StreamStatistics:
+    """Counts of one session since its start; `Wearable.stats` makes one on each read.
+
+    Every absent sample has exactly one cause: ``missing_samples`` is the sum of
+    ``lost_samples``, ``overflow_samples`` and ``link_gap_samples``.
+    """
+
+    frames: int = 0
+    """Frames decoded, duplicates and late ones included."""
+    samples: int = 0
+    """Samples handed on, each once and in order."""
+    missing_samples: int = 0
+    """Samples that the device took and that never arrived, whatever the cause."""
+    lost_frames: int = 0
+    """Frames that the device sent on a live link and that did not arrive in time."""
+    lost_samples: int = 0
+    """Samples in lost frames, and those that the device skipped without saying why."""
+    overflow_samples: int = 0
+    """Samples that the device dropped because its own buffer was full, by its word."""
+    link_gaps: int = 0
+    """Times the link was away while samples were wanted."""
+    link_gap_samples: int = 0
+    """Samples that the device took while the link was away."""
+    device_resets: int = 0
+    """Times the device's sample index started afresh; what is missing is then unknown."""
+    duplicates: int = 0
+    """Frames that arrived once more; dropped."""
+    reordered: int = 0
+    """Frames that arrived after a later one, in time to be put in their place."""
+    late_frames: int = 0
+    """Frames that arrived after their place had been given up as lost; dropped."""
+    stray_frames: int = 0
+    """Well-formed frames that fit no place in the stream; dropped."""
+    reconnects: int = 0
+    """Times the link came back."""
+    stalls: int = 0
+    """Silences longer than the watchdog's first limit, link up."""
+    decode_errors: int = 0
+    """Notifications that were not valid frames; dropped."""
+    dropped_frames: int = 0
+    """Frames dropped, oldest first, because a consumer was too slow."""
+    clock_drift_ppm: float = 0.0
+    """How much slower the device's clock runs than the host's."""
+    stream_sha256: str = ""
+    """SHA-256 over the payload of every PPG notification, in order of arrival."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON form, by field name."""
+        return asdict(self)
