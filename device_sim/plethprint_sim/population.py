@@ -1,0 +1,230 @@
+"""Who wears: random people drawn from wide, physiologically linked distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from plethprint_sim.rhythm import (
+    AF,
+    BIGEMINY,
+    BRADY,
+    PAC,
+    PVC,
+    RHYTHMS,
+    SINUS,
+    SVT,
+    TACHY,
+    VT,
+    FloatArray,
+)
+
+SITES = ("finger", "wrist", "camera")
+"""Where the light is read; `site` indexes this tuple."""
+
+_FINGER, _WRIST, _CAMERA = range(len(SITES))
+
+RHYTHM_SHARES = (0.33, 0.10, 0.13, 0.15, 0.10, 0.08, 0.05, 0.03, 0.03)
+"""Default share of each of `RHYTHMS` in a population."""
+
+_RATES_BPM = {
+    SINUS: (58, 102),
+    BRADY: (38, 62),
+    TACHY: (98, 180),
+    AF: (48, 170),
+    PVC: (45, 125),
+    PAC: (45, 125),
+    BIGEMINY: (50, 115),
+    SVT: (52, 110),
+    VT: (52, 110),
+}
+
+
+def draw_people(
+    n: int,
+    rng: np.random.Generator,
+    *,
+    rhythm_shares: Sequence[float] = RHYTHM_SHARES,
+) -> dict[str, FloatArray]:
+    """Draw the traits of `n` people.
+
+    Parameters
+    ----------
+    n
+        Number of people.
+    rng
+        Source of chance.
+    rhythm_shares
+        Weight of each of `RHYTHMS`; need not sum to one.
+
+    Returns
+    -------
+    dict
+        Trait name (a field of `Wearer`) -> float64 (n,); `rhythm`, `site` and `sex`
+        as codes.
+    """
+    weights = np.asarray(rhythm_shares, dtype=np.float64)
+    rhythm = rng.choice(len(RHYTHMS), size=n, p=weights / weights.sum())
+    traits = _body(n, rng)
+    traits.update(_heart(rhythm, traits["age_years"], rng))
+    traits.update(_artery(traits, rng))
+    traits.update(_electrocardiogram(n, rng))
+    traits.update(_sensor(traits, rng))
+    return {name: np.asarray(value, dtype=np.float64) for name, value in traits.items()}
+
+
+def _body(n: int, rng: np.random.Generator) -> dict[str, FloatArray]:
+    site = rng.choice(3, size=n, p=(0.62, 0.25, 0.13)).astype(np.float64)
+    return {
+        "age_years": rng.uniform(18, 92, n),
+        "sex": rng.integers(0, 2, n).astype(np.float64),
+        "site": site,
+        "respiration_hz": _log_uniform(rng, 0.1, 0.55, n),
+        "respiration_phase": rng.uniform(0, 2 * np.pi, n),
+        "respiration_sway": rng.uniform(0, 1.2, n),
+    }
+
+
+def _heart(
+    rhythm: npt.NDArray[np.int64], age_years: FloatArray, rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    n = len(rhythm)
+    lowest = np.array([_RATES_BPM[code][0] for code in range(len(RHYTHMS))])[rhythm]
+    highest = np.array([_RATES_BPM[code][1] for code in range(len(RHYTHMS))])[rhythm]
+    # Squaring leans the fast rhythms towards their slow end, as in the clinic.
+    lean = np.where((rhythm == TACHY) | (rhythm == AF), 1.7, 1.0)
+    rate = lowest + (highest - lowest) * rng.random(n) ** lean
+    # Vagal tone, and with it the breath in the pulse, fades with age and rate.
+    calm = np.exp(-(age_years - 18) / 60) * (70 / rate).clip(0.15, 1.6) ** 1.3
+    rare = np.isin(rhythm, (PVC, PAC))
+    runs = np.isin(rhythm, (SVT, VT))
+    return {
+        "rhythm": rhythm.astype(np.float64),
+        "heart_rate_bpm": rate,
+        "rsa_depth": (calm * _log_uniform(rng, 0.004, 0.16, n)).clip(0, 0.2),
+        "lf_depth": (calm * _log_uniform(rng, 0.004, 0.09, n)).clip(0, 0.12),
+        "lf_hz": rng.uniform(0.06, 0.14, n),
+        "lf_phase": rng.uniform(0, 2 * np.pi, n),
+        "drift_depth": rng.uniform(0.0, 0.05, n),
+        "drift_phase": rng.uniform(0, 2 * np.pi, n),
+        "interval_jitter": _log_uniform(rng, 0.001, 0.012, n),
+        "af_spread": rng.uniform(0.10, 0.34, n),
+        "ectopic_rate": np.where(rare, _log_uniform(rng, 0.05, 0.4, n), 0.0),
+        "ectopic_focus": rng.random(n),
+        "couplet_rate": np.where(rng.random(n) < 0.3, rng.uniform(0, 0.4, n), 0.0),
+        "prematurity": np.where(
+            rhythm == PAC, rng.uniform(0.55, 0.85, n), rng.uniform(0.48, 0.8, n)
+        ),
+        "run_rate": np.where(runs, rng.uniform(0.03, 0.15, n), 0.0),
+        "run_bpm": np.maximum(rng.uniform(130, 220, n), 1.35 * rate),
+        "filling_s": rng.uniform(0.18, 0.55, n),
+        "ectopic_ejection": rng.uniform(0.35, 0.9, n),
+        "potentiation": rng.uniform(0.0, 0.5, n),
+    }
+
+
+def _artery(
+    traits: dict[str, FloatArray], rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    age, site = traits["age_years"], traits["site"]
+    n = len(age)
+    stiffness = (0.08 + 0.0085 * (age - 18) + rng.normal(0, 0.15, n)).clip(0, 1)
+    wrist, camera = site == _WRIST, site == _CAMERA
+    smooth = 1.0 + 0.25 * wrist * rng.random(n) + 0.18 * camera * rng.random(n)
+    rise = rng.uniform(0.105, 0.21, n) * smooth
+    # A stiff artery returns its reflection sooner and larger, until it is lost in the
+    # systolic wave; the run-off (diastolic) wave sinks.
+    delay = 0.205 - 0.125 * stiffness + rng.normal(0, 0.018, n)
+    reflection = 0.12 + 0.62 * stiffness + rng.normal(0, 0.14, n)
+    runoff = (0.48 - 0.32 * stiffness + rng.normal(0, 0.13, n)) * (1 - 0.35 * wrist)
+    arrival = 0.275 - 0.095 * stiffness + rng.normal(0, 0.025, n) - 0.02 * wrist
+    return {
+        "stiffness": stiffness,
+        "reflection": reflection.clip(0.02, 1.0),
+        "reflection_delay_s": delay.clip(0.05, 0.26),
+        "reflection_spread": rng.uniform(0.20, 0.42, n),
+        "rise_s": rise,
+        "rise_spread": rng.uniform(0.36, 0.62, n) * smooth**0.3,
+        "runoff": runoff.clip(0.0, 0.9),
+        "runoff_delay_s": rng.uniform(0.26, 0.42, n) - 0.05 * stiffness,
+        "runoff_spread": rng.uniform(0.20, 0.45, n),
+        "ejection_exponent": rng.uniform(0.15, 0.5, n),
+        "pulse_arrival_s": arrival.clip(0.14, 0.36),
+        "arrival_wander_s": rng.uniform(0.001, 0.008, n),
+        "amplitude_wobble": _log_uniform(rng, 0.005, 0.08, n),
+        "amplitude_breath": rng.uniform(0, 0.22, n) ** 1.3,
+        "amplitude_mayer": rng.uniform(0, 0.12, n),
+        "perfusion": _log_uniform(rng, 0.15, 9.0, n) * np.where(wrist, 0.5, 1.0),
+    }
+
+
+def _electrocardiogram(n: int, rng: np.random.Generator) -> dict[str, FloatArray]:
+    r_wave = _log_uniform(rng, 0.25, 2.2, n)
+    block = rng.random(n) < 0.09
+    widen = np.where(block, rng.uniform(1.5, 2.3, n), rng.uniform(0.8, 1.25, n))
+    upright = np.where(rng.random(n) < 0.06, -1.0, 1.0)
+    focus_sign = np.where(rng.random(n) < 0.5, -1.0, 1.0)
+    focus_size = focus_sign * rng.uniform(0.7, 2.2, n) * np.maximum(r_wave, 0.5)
+    t_sign = np.where(rng.random(n) < 0.14, -0.7, 1.0)
+    return {
+        "p_mv": rng.uniform(0.02, 0.22, n) * np.where(rng.random(n) < 0.06, -1, 1),
+        "p_lead_s": rng.uniform(0.10, 0.20, n),
+        "p_width_s": rng.uniform(0.014, 0.027, n),
+        "q_mv": -r_wave * rng.uniform(0.0, 0.28, n) * upright,
+        "r_mv": r_wave * upright,
+        "s_mv": -r_wave * rng.uniform(0.0, 0.65, n) ** 1.3 * upright,
+        "qrs_width_s": 0.0105 * widen,
+        "qrs_gap_s": 0.0265 * widen * rng.uniform(0.85, 1.15, n),
+        "t_mv": t_sign * rng.uniform(0.02, 0.42, n) * np.maximum(r_wave, 0.6) ** 0.6,
+        "t_delay_s": rng.uniform(0.235, 0.315, n) + 0.012 * widen,
+        "t_width_s": rng.uniform(0.03, 0.062, n),
+        "st_mv": rng.normal(0, 0.035, n),
+        "ectopic_mv": focus_size,
+        "ectopic_width_s": rng.uniform(0.028, 0.05, n),
+        "ectopic_t": -rng.uniform(0.2, 0.6, n),
+        "fibrillation_mv": _log_uniform(rng, 0.012, 0.14, n),
+        "fibrillation_hz": rng.uniform(4.2, 8.5, n),
+        "ecg_wander_mv": _log_uniform(rng, 0.005, 0.35, n),
+        "ecg_mains_mv": np.where(
+            rng.random(n) < 0.4, _log_uniform(rng, 0.003, 0.12, n), 0.0
+        ),
+        "mains_hz": np.where(rng.random(n) < 0.5, 50.0, 60.0),
+        "ecg_noise_mv": _log_uniform(rng, 0.003, 0.09, n),
+    }
+
+
+def _sensor(
+    traits: dict[str, FloatArray], rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    site, perfusion = traits["site"], traits["perfusion"]
+    n = len(site)
+    coarse = np.array((1.0, 2.2, 2.8))[site.astype(np.int64)]
+    noise = _log_uniform(rng, 0.0015, 0.11, n) * coarse * perfusion ** -0.15
+    restless = np.array((0.15, 0.45, 0.30))[site.astype(np.int64)]
+    near_rail = rng.random(n) < 0.03
+    return {
+        "noise_sd": noise.clip(0, 0.6),
+        "noise_colour": rng.random(n),
+        "wander": _log_uniform(rng, 0.02, 1.2, n),
+        "wander_breath": rng.uniform(0, 0.35, n) ** 1.4,
+        "motion_rate": np.where(
+            rng.random(n) < restless, _log_uniform(rng, 0.03, 0.4, n), 0.004
+        ),
+        "motion_size": _log_uniform(rng, 0.3, 6.0, n),
+        "cadence_hz": rng.uniform(0.7, 3.2, n),
+        "contact_loss_rate": np.zeros(n),
+        "light_level": np.where(
+            near_rail,
+            1.0 / (1 + 0.01 * perfusion * rng.uniform(0.4, 1.2, n)),
+            rng.uniform(0.15, 0.8, n),
+        ),
+        "polarity": np.ones(n),
+    }
+
+
+def _log_uniform(
+    rng: np.random.Generator, low: float, high: float, n: int
+) -> FloatArray:
+    return np.asarray(np.exp(rng.uniform(np.log(low), np.log(high), n)))
