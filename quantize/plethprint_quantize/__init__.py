@@ -1,0 +1,1 @@
+"""Student -> int8 TFLite and ONNX -> golden vectors, parity and a signed model package."""

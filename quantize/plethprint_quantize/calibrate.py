@@ -1,0 +1,176 @@
+"""Measures the range of every activation on real windows, and chooses how to clip it.
+
+An int8 activation has 256 steps to spend. *Min-max* spends them on everything seen;
+a *percentile* cuts the rarest values off and resolves the rest more finely. Which one
+loses less is measured, not assumed: see :func:`plethprint_quantize.pipeline.quantize`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from plethprint.errors import WindowShapeError
+from plethprint.signal import PPG
+from plethprint_quantize.export import DeployNet
+
+__all__ = ["METHODS", "Ranges", "choose_windows", "float_fingerprints", "measure_ranges"]
+
+_LOGGER = logging.getLogger(__name__)
+_BATCH = 64
+_BINS = 8192
+
+METHODS: dict[str, float] = {"min-max": 100.0, "p99.99": 99.99, "p99.9": 99.9}
+"""Name of a method -> percentile of the values that stay inside the range."""
+
+Int8Array = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Real ranges of what flows through the deploy graph.
+
+    Attributes
+    ----------
+    method : str
+        Key of `METHODS` that chose them.
+    steps : tuple of (float, float)
+        Lowest and highest value of each step's output, in running order: every
+        convolution, the mean, the linear layer.
+    windows : int
+        How many calibration windows were measured.
+    """
+
+    method: str
+    steps: tuple[tuple[float, float], ...]
+    windows: int
+
+
+def choose_windows(windows: Int8Array, *, count: int = 512, seed: int = 0) -> Int8Array:
+    """Draw calibration windows: distinct, not flat, the same for the same seed.
+
+    Parameters
+    ----------
+    windows : ndarray of int8, shape (N, T)
+        Candidates from the training split, never from the test split.
+    count : int
+        How many to draw; all that qualify when there are fewer.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    ndarray of int8, shape (<= count, T)
+
+    Raises
+    ------
+    WindowShapeError
+        Wrong shape or type, or no window is left after flat ones are dropped.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> candidates = rng.integers(-127, 128, (9, 640), dtype=np.int8)
+    >>> choose_windows(candidates, count=4).shape
+    (4, 640)
+    """
+    if (
+        windows.ndim != 2
+        or windows.dtype != np.int8
+        or windows.shape[1] != PPG.window_samples
+    ):
+        raise WindowShapeError(
+            f"calibration windows must be int8 of shape (N, {PPG.window_samples}), "
+            f"these are {windows.dtype} of shape {windows.shape}"
+        )
+    useful = np.unique(windows[np.any(windows != windows[:, :1], axis=1)], axis=0)
+    if not len(useful):
+        raise WindowShapeError("every calibration window is flat: nothing can be measured")
+    if len(useful) < 64:
+        _LOGGER.warning(
+            "only %d distinct calibration windows: ranges may be short", len(useful)
+        )
+    picked = np.random.default_rng(seed).permutation(len(useful))[:count]
+    chosen: Int8Array = useful[np.sort(picked)]
+    return chosen
+
+
+def float_fingerprints(deploy: DeployNet, windows: Int8Array) -> npt.NDArray[np.float32]:
+    """Run the float deploy graph on int8 windows (N, T); returns (N, D), not normalised."""
+    outputs = [deploy(batch).numpy() for batch in _batches(windows)]
+    return np.concatenate(outputs).astype(np.float32)
+
+
+def measure_ranges(
+    deploy: DeployNet, windows: Int8Array, *, method: str = "min-max"
+) -> Ranges:
+    """Run the float graph on calibration windows and return every step's range.
+
+    Parameters
+    ----------
+    deploy : DeployNet
+        The folded student.
+    windows : ndarray of int8, shape (N, T)
+        From `choose_windows`.
+    method : str
+        Key of `METHODS`. The fingerprint itself always keeps its full range: an
+        outlier there is a person, not noise.
+
+    Returns
+    -------
+    Ranges
+        In the order of `DeployNet.activations`.
+    """
+    percentile = METHODS[method]
+    lows, highs = _extremes(deploy, windows)
+    if percentile < 100.0:
+        highs[:-1] = _percentiles(deploy, windows, lows, highs, percentile)[:-1]
+    steps = tuple(zip(map(float, lows), map(float, highs), strict=True))
+    return Ranges(method, steps, len(windows))
+
+
+def _batches(windows: Int8Array) -> Iterator[torch.Tensor]:
+    scale = np.float32(PPG.input_scale)
+    with torch.inference_mode():
+        for start in range(0, len(windows), _BATCH):
+            batch = (
+                windows[start : start + _BATCH, None, None, :].astype(np.float32) * scale
+            )
+            yield torch.from_numpy(batch)
+
+
+def _extremes(
+    deploy: DeployNet, windows: Int8Array
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    lows, highs = [], []
+    for batch in _batches(windows):
+        steps = list(deploy.activations(batch))
+        lows.append([float(step.min()) for step in steps])
+        highs.append([float(step.max()) for step in steps])
+    return np.min(lows, axis=0), np.max(highs, axis=0)
+
+
+def _percentiles(
+    deploy: DeployNet,
+    windows: Int8Array,
+    lows: npt.NDArray[np.float64],
+    highs: npt.NDArray[np.float64],
+    percentile: float,
+) -> npt.NDArray[np.float64]:
+    """Percentile of each step's values, from a histogram: memory stays small."""
+    counts = np.zeros((len(lows), _BINS))
+    for batch in _batches(windows):
+        for i, step in enumerate(deploy.activations(batch)):
+            if highs[i] > lows[i]:
+                counts[i] += torch.histc(step, _BINS, lows[i], highs[i]).numpy()
+    result = highs.copy()
+    for i in np.flatnonzero(highs > lows):
+        share = np.cumsum(counts[i]) / counts[i].sum()
+        edge = int(np.searchsorted(share, percentile / 100.0)) + 1
+        result[i] = lows[i] + (highs[i] - lows[i]) * min(edge, _BINS) / _BINS
+    return result
