@@ -43,7 +43,7 @@ from plethprint_sim.synthesis import LEAD_S, TAIL_S, Stretch, synthesise
 MIN_SAMPLE_RATE_HZ = 20.0
 MAX_SAMPLE_RATE_HZ = 500.0
 
-_PEOPLE_AT_ONCE = 128
+_PEOPLE_AT_ONCE = 256
 """So many people's signals stay in the processor's cache."""
 
 _TRAIT_LABELS = (

@@ -116,28 +116,25 @@ def disturb_ppg(
     moving
         float32 (N, T): strength of motion, `share_of` the bursts.
     """
-    octave = _octaves(chance.ppg_knots, onto.shape[1])
+    samples, knots = onto.shape[1], chance.ppg_knots
     column = {name: value.astype(np.float32)[:, None] for name, value in people.items()}
-    onto += column["wander"] * (octave[0] + 0.5 * octave[1])
+    slow = _octave(knots[1], samples)
+    onto += column["wander"] * (_octave(knots[0], samples) + np.float32(0.5) * slow)
     onto += column["wander_breath"] * breath
-    colour = column["noise_colour"]
     # White noise is per sample: hold its density, not its sd, when the rate changes.
-    white = np.float32(np.sqrt(sample_rate_hz / 125.0)) * chance.ppg_white
-    onto += column["noise_sd"] * (
-        (1 - 0.6 * colour) * white + colour * (octave[3] + octave[4])
-    )
+    white = np.float32(np.sqrt(sample_rate_hz / 125.0)) * column["noise_sd"]
+    onto += white * (1 - column["noise_colour"]) * chance.ppg_white
+    coloured = _octave(knots[3], samples) + _octave(knots[4], samples)
+    onto += column["noise_sd"] * column["noise_colour"] * coloured
     row = np.nonzero(moving.max(axis=1) > 0)[0]
     if not len(row):
         return
-    cadence = people["cadence_hz"][row, None] * time_s
-    step = 2 * np.pi * cadence + 3 * people["lf_phase"][row, None]
-    stepping = np.sin(step) + 0.5 * np.sin(2 * step + people["lf_phase"][row, None])
-    jolts = (
-        0.8 * stepping.astype(np.float32)
-        + 0.8 * octave[1][row]
-        + 0.7 * octave[2][row]
-        + 0.4 * octave[3][row]
-    )
+    phase = people["lf_phase"][row, None]
+    step = (2 * np.pi * people["cadence_hz"][row, None] * time_s + 3 * phase) % (2 * np.pi)
+    stepping = np.sin(step.astype(np.float32))
+    stepping += 0.5 * np.sin((2 * step + phase).astype(np.float32))
+    jolts = 0.8 * stepping + 0.8 * slow[row] + 0.7 * _octave(knots[2][row], samples)
+    jolts += 0.4 * coloured[row]
     onto[row] += column["motion_size"][row] * moving[row] * jolts
 
 
@@ -146,19 +143,24 @@ def disturb_ecg(
     time_s: FloatArray, sample_rate_hz: float, breath: Float32Array, moving: Float32Array,
 ) -> None:
     """Add wander, hum, muscle noise and motion to `onto`, millivolts, in place."""
-    octave = _octaves(chance.ecg_knots, onto.shape[1])
+    samples, knots = onto.shape[1], chance.ecg_knots
     column = {name: value.astype(np.float32)[:, None] for name, value in people.items()}
-    onto += column["ecg_wander_mv"] * (octave[0] + 0.4 * octave[1] + 0.4 * breath)
-    white = np.float32(np.sqrt(sample_rate_hz / 125.0)) * chance.ecg_white
-    onto += column["ecg_noise_mv"] * (0.7 * white + 0.5 * octave[4])
+    slow = _octave(knots[1], samples)
+    onto += column["ecg_wander_mv"] * (
+        _octave(knots[0], samples) + np.float32(0.4) * (slow + breath)
+    )
+    white = np.float32(0.8 * np.sqrt(sample_rate_hz / 125.0)) * column["ecg_noise_mv"]
+    onto += white * chance.ecg_white
+    onto += np.float32(0.4) * column["ecg_noise_mv"] * _octave(knots[3], samples)
     humming = np.nonzero(people["ecg_mains_mv"] > 0)[0]
     if len(humming):
         hum = 2 * np.pi * people["mains_hz"][humming, None] * time_s
-        hum += people["lf_phase"][humming, None]
-        onto[humming] += column["ecg_mains_mv"][humming] * np.sin(hum).astype(np.float32)
+        hum = (hum + people["lf_phase"][humming, None]) % (2 * np.pi)
+        onto[humming] += column["ecg_mains_mv"][humming] * np.sin(hum.astype(np.float32))
     row = np.nonzero(moving.max(axis=1) > 0)[0]
     if len(row):
-        strain = 0.12 * octave[1][row] + 0.08 * octave[2][row] + 0.05 * octave[4][row]
+        strain = 0.12 * slow[row] + 0.08 * _octave(knots[2][row], samples)
+        strain += 0.05 * _octave(knots[4][row], samples)
         onto[row] += np.minimum(column["motion_size"][row], 3) * moving[row] * strain
 
 
@@ -177,8 +179,8 @@ def _events(
     return np.stack((start_s + np.minimum(begin_s, duration_s), length_s, size, phase), axis=2)
 
 
-def _octaves(knots: tuple[Float32Array, ...], samples: int) -> list[Float32Array]:
-    return [k @ _basis(k.shape[1] - 3, samples) for k in knots]
+def _octave(knots: Float32Array, samples: int) -> Float32Array:
+    return knots @ _basis(knots.shape[1] - 3, samples)
 
 
 @lru_cache(maxsize=64)

@@ -149,13 +149,19 @@ def _fibrillation(
     row = np.nonzero(people["rhythm"] == AF)[0]
     if not len(row):
         return
-    time_s = start_s + np.arange(onto.shape[1]) / sample_rate_hz
     phase = people["lf_phase"][row, None]
-    turn = 2 * np.pi * people["fibrillation_hz"][row, None] * time_s + phase
+    rate = people["fibrillation_hz"][row, None]
+    since_s = (np.arange(onto.shape[1]) / sample_rate_hz).astype(np.float32)
+
+    def turning(rate_hz: FloatArray | float, turns: float) -> Float32Array:
+        # The angle at the start in double precision, from there on in single.
+        angle = (2 * np.pi * rate_hz * start_s + turns * phase) % (2 * np.pi)
+        return np.asarray(
+            np.float32(2 * np.pi) * np.float32(rate_hz) * since_s + angle.astype(np.float32)
+        )
+
     # The circling waves speed up, slow down, wax and wane.
-    turn += 2.5 * np.sin(2 * np.pi * 0.31 * time_s + 2 * phase)
-    turn += 1.1 * np.sin(2 * np.pi * 0.83 * time_s + 3 * phase)
-    height = people["fibrillation_mv"][row, None] * (
-        1 + 0.5 * np.sin(2 * np.pi * 0.47 * time_s + phase)
-    )
-    onto[row] += (height * (np.sin(turn) + 0.4 * np.sin(2 * turn + 1))).astype(np.float32)
+    turn = turning(rate, 1) + 2.5 * np.sin(turning(0.31, 2)) + np.sin(turning(0.83, 3))
+    height = people["fibrillation_mv"][row, None].astype(np.float32)
+    height = height * (1 + 0.5 * np.sin(turning(0.47, 1)))
+    onto[row] += height * (np.sin(turn) + 0.4 * np.sin(2 * turn + 1))

@@ -107,7 +107,7 @@ def _heart(
         "lf_depth": (calm * _log_uniform(rng, 0.004, 0.09, n)).clip(0, 0.12),
         "lf_hz": rng.uniform(0.06, 0.14, n),
         "lf_phase": rng.uniform(0, 2 * np.pi, n),
-        "drift_depth": rng.uniform(0.0, 0.05, n),
+        "drift_depth": _log_uniform(rng, 0.001, 0.06, n),
         "drift_phase": rng.uniform(0, 2 * np.pi, n),
         "interval_jitter": _log_uniform(rng, 0.001, 0.012, n),
         "af_spread": rng.uniform(0.10, 0.34, n),
@@ -133,21 +133,21 @@ def _artery(
     stiffness = (0.08 + 0.0085 * (age - 18) + rng.normal(0, 0.15, n)).clip(0, 1)
     wrist, camera = site == _WRIST, site == _CAMERA
     smooth = 1.0 + 0.25 * wrist * rng.random(n) + 0.18 * camera * rng.random(n)
-    rise = rng.uniform(0.105, 0.21, n) * smooth
+    rise = _log_uniform(rng, 0.105, 0.29, n) * smooth
     # A stiff artery returns its reflection sooner and larger, until it is lost in the
     # systolic wave; the run-off (diastolic) wave sinks.
     delay = 0.205 - 0.125 * stiffness + rng.normal(0, 0.018, n)
-    reflection = 0.12 + 0.62 * stiffness + rng.normal(0, 0.14, n)
-    runoff = (0.48 - 0.32 * stiffness + rng.normal(0, 0.13, n)) * (1 - 0.35 * wrist)
+    reflection = 0.12 + 0.62 * stiffness + rng.normal(0, 0.19, n)
+    runoff = (0.48 - 0.32 * stiffness + rng.normal(0, 0.17, n)) * (1 - 0.35 * wrist)
     arrival = 0.275 - 0.095 * stiffness + rng.normal(0, 0.025, n) - 0.02 * wrist
     return {
         "stiffness": stiffness,
-        "reflection": reflection.clip(0.02, 1.0),
+        "reflection": reflection.clip(0.02, 1.2),
         "reflection_delay_s": delay.clip(0.05, 0.26),
         "reflection_spread": rng.uniform(0.20, 0.42, n),
         "rise_s": rise,
-        "rise_spread": rng.uniform(0.36, 0.62, n) * smooth**0.3,
-        "runoff": runoff.clip(0.0, 0.9),
+        "rise_spread": rng.uniform(0.34, 0.66, n) * smooth**0.3,
+        "runoff": runoff.clip(0.0, 1.0),
         "runoff_delay_s": rng.uniform(0.26, 0.42, n) - 0.05 * stiffness,
         "runoff_spread": rng.uniform(0.20, 0.45, n),
         "ejection_exponent": rng.uniform(0.15, 0.5, n),
@@ -162,8 +162,8 @@ def _artery(
 
 def _electrocardiogram(n: int, rng: np.random.Generator) -> dict[str, FloatArray]:
     r_wave = _log_uniform(rng, 0.25, 2.2, n)
-    block = rng.random(n) < 0.09
-    widen = np.where(block, rng.uniform(1.5, 2.3, n), rng.uniform(0.8, 1.25, n))
+    block = rng.random(n) < 0.12
+    widen = np.where(block, rng.uniform(1.5, 2.3, n), rng.uniform(0.65, 1.35, n))
     upright = np.where(rng.random(n) < 0.06, -1.0, 1.0)
     focus_sign = np.where(rng.random(n) < 0.5, -1.0, 1.0)
     focus_size = focus_sign * rng.uniform(0.7, 2.2, n) * np.maximum(r_wave, 0.5)
@@ -191,7 +191,7 @@ def _electrocardiogram(n: int, rng: np.random.Generator) -> dict[str, FloatArray
             rng.random(n) < 0.4, _log_uniform(rng, 0.003, 0.12, n), 0.0
         ),
         "mains_hz": np.where(rng.random(n) < 0.5, 50.0, 60.0),
-        "ecg_noise_mv": _log_uniform(rng, 0.003, 0.09, n),
+        "ecg_noise_mv": _log_uniform(rng, 0.002, 0.06, n),
     }
 
 
@@ -201,7 +201,7 @@ def _sensor(
     site, perfusion = traits["site"], traits["perfusion"]
     n = len(site)
     coarse = np.array((1.0, 2.2, 2.8))[site.astype(np.int64)]
-    noise = _log_uniform(rng, 0.0015, 0.11, n) * coarse * perfusion ** -0.15
+    noise = _log_uniform(rng, 0.0004, 0.09, n) * coarse * perfusion**-0.15
     restless = np.array((0.15, 0.45, 0.30))[site.astype(np.int64)]
     near_rail = rng.random(n) < 0.03
     return {
