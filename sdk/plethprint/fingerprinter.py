@@ -1,0 +1,255 @@
+"""Signal in, fingerprints out: whole recordings, unrelated rows or a stream.
+
+All three ways run the same boxes: preprocessing, quality, encoder. A stream cut into
+chunks of any size gives bit for bit the fingerprints of the whole recording.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from plethprint.encoder import Encoder, load_encoder
+from plethprint.fingerprint import Fingerprint, unit_scale
+from plethprint.package import ModelPackage
+from plethprint.quality import assess, heart_rate_bpm
+from plethprint.signal import PPG, Preprocessor, Window, window_rows
+
+__all__ = ["MAX_MISSING", "FingerprintStream", "Fingerprinter"]
+
+_LOGGER = logging.getLogger(__name__)
+
+MAX_MISSING = 0.2
+"""Share of missing samples up to which a row of `embed_windows` is trusted."""
+
+
+class Fingerprinter:
+    """Turns PPG into fingerprints with one model.
+
+    Parameters
+    ----------
+    package : ModelPackage or path-like, optional
+        The model; by default the one that ships with plethprint.
+    runtime : str
+        ``auto``, ``onnx``, ``litert`` or ``tflm``; see `plethprint.encoder`.
+
+    Raises
+    ------
+    PackageError
+        If the package is missing, changed, not trusted or does not fit.
+    EncoderError, MissingExtraError
+        If the runtime is not there or refuses the model.
+
+    Examples
+    --------
+    >>> import numpy as np, plethprint
+    >>> t = np.arange(0, 30, 1 / 64)
+    >>> pulse = np.exp(np.sin(2 * np.pi * 1.2 * t))
+    >>> prints = plethprint.Fingerprinter().embed(pulse, sample_rate_hz=64)
+    >>> [fp.start for fp in prints]
+    [0.0, 5.0, 10.0, 15.0, 20.0]
+    """
+
+    def __init__(
+        self, package: ModelPackage | str | Path | None = None, runtime: str = "auto"
+    ) -> None:
+        if not isinstance(package, ModelPackage):
+            package = ModelPackage.load(package)
+        self.package = package
+        self.encoder: Encoder = load_encoder(package, runtime)
+        self.model = package.model_id
+        """Identity that every fingerprint carries, ``name@version+hash8``."""
+        self.untrusted_rows = 0
+        """Rows of `embed_windows` that had too many missing samples, so far."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a fingerprint, D."""
+        return self.encoder.dim
+
+    @property
+    def runtime(self) -> str:
+        """Runtime in use, such as ``onnx``."""
+        return self.encoder.runtime
+
+    def encode(self, window: Window) -> Fingerprint:
+        """Give the fingerprint of one window; `start` is the window's own."""
+        return self._encode([window])[0]
+
+    def embed(
+        self,
+        ppg: npt.ArrayLike,
+        sample_rate_hz: float,
+        *,
+        hop_s: float = 5.0,
+        start: float = 0.0,
+        polarity: int = 1,
+    ) -> list[Fingerprint]:
+        """Give the fingerprints of a whole recording.
+
+        Parameters
+        ----------
+        ppg : array_like, shape (T,)
+            Any unit, gain and offset; NaN where a sample is missing.
+        sample_rate_hz : float
+            20..500 Hz.
+        hop_s : float
+            Seconds from one window to the next.
+        start : float
+            Time of the first sample: Unix time, or 0 for seconds from the start.
+        polarity : {1, -1}
+            -1 for a sensor whose counts fall when the vessel fills.
+
+        Returns
+        -------
+        list of Fingerprint
+            In order of time; empty when the recording is shorter than a window. Windows
+            with missing samples say so in `missing`, and their quality falls with it.
+
+        Raises
+        ------
+        SampleRateError, WindowShapeError, SignalError
+            If the rate, the shape or the hop cannot be used.
+        EncoderError
+            If the runtime fails.
+        """
+        stream = self.stream(sample_rate_hz, hop_s=hop_s, polarity=polarity, start=start)
+        return stream.push(ppg) + stream.flush()
+
+    def embed_windows(
+        self, rows: npt.ArrayLike, sample_rate_hz: float
+    ) -> npt.NDArray[np.float32]:
+        """Give the vectors of unrelated 10-second rows.
+
+        Each row is treated alone: the filter starts from the row's own steady state, so
+        neither its neighbours nor its gain and offset matter.
+
+        Parameters
+        ----------
+        rows : array_like, shape (N, T)
+            10 s each; NaN where a sample is missing.
+        sample_rate_hz : float
+            20..500 Hz.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, D)
+            Unit length. A row that is flat, or that misses more than `MAX_MISSING` of its
+            samples, gives the zero vector, which is like nothing; such rows with missing
+            samples are counted in `untrusted_rows` and logged.
+
+        Raises
+        ------
+        SampleRateError, WindowShapeError
+            If the rate or the shape cannot be used.
+        EncoderError
+            If the runtime fails.
+        """
+        windows, missing = window_rows(rows, sample_rate_hz, spec=PPG)
+        vectors = self.encoder.run(windows).astype(np.float32)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        units = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+        units[~windows.any(axis=1)] = 0.0
+        untrusted = missing > MAX_MISSING
+        units[untrusted] = 0.0
+        if count := int(untrusted.sum()):
+            self.untrusted_rows += count
+            _LOGGER.warning(
+                "%d of %d rows miss more than %.0f %% of their samples: zero vectors",
+                count,
+                len(units),
+                100 * MAX_MISSING,
+            )
+        return units
+
+    def stream(
+        self,
+        sample_rate_hz: float,
+        *,
+        hop_s: float = 5.0,
+        polarity: int = 1,
+        start: float = 0.0,
+    ) -> FingerprintStream:
+        """Open a stream: push samples as they come, take fingerprints as they are ready.
+
+        The arguments are those of `embed`.
+        """
+        preprocessor = Preprocessor(
+            sample_rate_hz, spec=PPG, hop_s=hop_s, polarity=polarity
+        )
+        return FingerprintStream(self, preprocessor, start)
+
+    def _encode(self, windows: Sequence[Window]) -> list[Fingerprint]:
+        if not windows:
+            return []
+        samples = np.stack([window.samples for window in windows])
+        vectors = self.encoder.run(samples)
+        # What the model makes of nothing means nothing: a flat window gets the zero vector.
+        vectors = np.where(samples.any(axis=1)[:, None], vectors, 0).astype(np.int8)
+        quality = assess(samples, np.array([window.missing for window in windows]))
+        rates = heart_rate_bpm(samples)
+        return [
+            Fingerprint(
+                vector=vector,
+                scale=unit_scale(vector),
+                start=window.start_s,
+                duration_s=PPG.window_s,
+                quality=float(trust),
+                model=self.model,
+                missing=window.missing,
+                heart_rate_bpm=None if math.isnan(rate) else float(rate),
+            )
+            for window, vector, trust, rate in zip(
+                windows, vectors, quality, rates, strict=True
+            )
+        ]
+
+
+class FingerprintStream:
+    """Fingerprints of samples that arrive in pieces; made by `Fingerprinter.stream`."""
+
+    def __init__(
+        self, fingerprinter: Fingerprinter, preprocessor: Preprocessor, start: float
+    ) -> None:
+        self._fingerprinter = fingerprinter
+        self._preprocessor = preprocessor
+        self._start = start
+
+    def push(self, samples: npt.ArrayLike) -> list[Fingerprint]:
+        """Take samples, shape (T,), NaN where missing; give the fingerprints now ready.
+
+        Raises
+        ------
+        WindowShapeError
+            If the samples are not one-dimensional.
+        EncoderError
+            If the runtime fails.
+        """
+        return self._timed(self._preprocessor.push(samples))
+
+    def flush(self) -> list[Fingerprint]:
+        """Give what is still held back, at the end of the signal."""
+        return self._timed(self._preprocessor.flush())
+
+    def reset(self, start: float = 0.0) -> None:
+        """Begin anew after a gap, so that no window spans it.
+
+        Parameters
+        ----------
+        start : float
+            Time of the next sample pushed.
+        """
+        self._preprocessor.reset()
+        self._start = start
+
+    def _timed(self, windows: Sequence[Window]) -> list[Fingerprint]:
+        return [
+            replace(fp, start=self._start + fp.start)
+            for fp in self._fingerprinter._encode(windows)
+        ]
