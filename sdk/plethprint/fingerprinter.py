@@ -154,7 +154,8 @@ class Fingerprinter:
         windows, missing = window_rows(rows, sample_rate_hz, spec=PPG)
         vectors = self.encoder.run(windows).astype(np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        units = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+        units: npt.NDArray[np.float32] = np.zeros_like(vectors)
+        np.divide(vectors, lengths, out=units, where=lengths > 0)
         units[~windows.any(axis=1)] = 0.0
         untrusted = missing > MAX_MISSING
         units[untrusted] = 0.0
@@ -191,7 +192,7 @@ class Fingerprinter:
         samples = np.stack([window.samples for window in windows])
         vectors = self.encoder.run(samples)
         # What the model makes of nothing means nothing: a flat window gets the zero vector.
-        vectors = np.where(samples.any(axis=1)[:, None], vectors, 0).astype(np.int8)
+        vectors = vectors * samples.any(axis=1, keepdims=True).astype(np.int8)
         quality = assess(samples, np.array([window.missing for window in windows]))
         rates = heart_rate_bpm(samples)
         return [
