@@ -133,8 +133,10 @@ def disturb_ppg(
     step = (2 * np.pi * people["cadence_hz"][row, None] * time_s + 3 * phase) % (2 * np.pi)
     stepping = np.sin(step.astype(np.float32))
     stepping += 0.5 * np.sin((2 * step + phase).astype(np.float32))
-    jolts = 0.8 * stepping + 0.8 * slow[row] + 0.7 * _octave(knots[2][row], samples)
-    jolts += 0.4 * coloured[row]
+    jerk = _octave(knots[2][row], samples)
+    jolts = 0.8 * stepping + 0.8 * slow[row] + 0.7 * jerk + 0.4 * coloured[row]
+    # Pressing and lifting let light past more often than they block it.
+    jolts -= 0.35 * np.square(jerk)
     onto[row] += column["motion_size"][row] * moving[row] * jolts
 
 

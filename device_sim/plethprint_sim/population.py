@@ -133,21 +133,24 @@ def _artery(
     stiffness = (0.08 + 0.0085 * (age - 18) + rng.normal(0, 0.15, n)).clip(0, 1)
     wrist, camera = site == _WRIST, site == _CAMERA
     smooth = 1.0 + 0.25 * wrist * rng.random(n) + 0.18 * camera * rng.random(n)
+    # Green light at the wrist sees small vessels: round tops, narrow troughs.
+    plateau = (wrist | camera) * rng.uniform(-0.6, 0.9, n).clip(0)
     rise = _log_uniform(rng, 0.105, 0.29, n) * smooth
     # A stiff artery returns its reflection sooner and larger, until it is lost in the
     # systolic wave; the run-off (diastolic) wave sinks.
     delay = 0.205 - 0.125 * stiffness + rng.normal(0, 0.018, n)
-    reflection = 0.12 + 0.62 * stiffness + rng.normal(0, 0.19, n)
+    reflection = 0.12 + 0.62 * stiffness + rng.normal(0, 0.19, n) + plateau
     runoff = (0.48 - 0.32 * stiffness + rng.normal(0, 0.17, n)) * (1 - 0.35 * wrist)
+    runoff = runoff + 0.6 * plateau
     arrival = 0.275 - 0.095 * stiffness + rng.normal(0, 0.025, n) - 0.02 * wrist
     return {
         "stiffness": stiffness,
-        "reflection": reflection.clip(0.02, 1.2),
+        "reflection": reflection.clip(0.02, 1.6),
         "reflection_delay_s": delay.clip(0.05, 0.26),
         "reflection_spread": rng.uniform(0.20, 0.42, n),
         "rise_s": rise,
         "rise_spread": rng.uniform(0.34, 0.66, n) * smooth**0.3,
-        "runoff": runoff.clip(0.0, 1.0),
+        "runoff": runoff.clip(0.0, 1.2),
         "runoff_delay_s": rng.uniform(0.26, 0.42, n) - 0.05 * stiffness,
         "runoff_spread": rng.uniform(0.20, 0.45, n),
         "ejection_exponent": rng.uniform(0.15, 0.5, n),
@@ -212,7 +215,7 @@ def _sensor(
         "motion_rate": np.where(
             rng.random(n) < restless, _log_uniform(rng, 0.03, 0.4, n), 0.004
         ),
-        "motion_size": _log_uniform(rng, 0.3, 6.0, n),
+        "motion_size": _log_uniform(rng, 0.3, 14.0, n),
         "cadence_hz": rng.uniform(0.7, 3.2, n),
         "contact_loss_rate": np.zeros(n),
         "light_level": np.where(
