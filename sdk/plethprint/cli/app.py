@@ -13,7 +13,18 @@ from typing import Annotated
 
 import typer
 
-from plethprint.cli import bench, demo, embed, info, parity, quantize, scan, sim, stream, train
+from plethprint.cli import (
+    bench,
+    demo,
+    embed,
+    info,
+    parity,
+    quantize,
+    scan,
+    sim,
+    stream,
+    train,
+)
 from plethprint.cli.output import print_json
 from plethprint.errors import PlethprintError
 
@@ -43,11 +54,14 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, help="Log to stderr; twice for more.")
+        int,
+        typer.Option("--verbose", "-v", count=True, help="Log to stderr; twice for more."),
     ] = 0,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Say it, and go."),
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Say it, and go."
+        ),
     ] = False,
 ) -> None:
     """Int8 fingerprints of the pulse wave: PPG over Bluetooth in, vectors out."""

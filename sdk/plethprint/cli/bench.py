@@ -6,12 +6,12 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from plethprint.cli.output import JsonOption, PackageOption, print_json
-from plethprint.errors import EncoderError, MissingExtraError
 
 __all__ = ["register"]
 
@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    rounds: Annotated[int, typer.Option(min=3, help="Runs per box; the median is told.")] = 50,
+    rounds: Annotated[
+        int, typer.Option(min=3, help="Runs per box; the median is told.")
+    ] = 50,
     package: PackageOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,14 +39,12 @@ def bench(
     typer.echo(f"{figures['machine']}, one window at a time, median of {rounds}")
     for name, milliseconds in figures["ms_per_window"].items():
         typer.echo(f"  {name:<22} {milliseconds:8.3f} ms")
-    for name, reason in figures["not_run"].items():
-        typer.echo(f"  {name:<22} not run: {reason}", err=True)
 
 
 def _measure(package_path: Any, rounds: int) -> dict[str, Any]:
     import numpy as np
 
-    from plethprint.encoder import load_encoder
+    from plethprint.encoder import installed_runtimes, load_encoder
     from plethprint.fingerprinter import Fingerprinter
     from plethprint.package import ModelPackage
     from plethprint.quality import assess
@@ -64,14 +64,10 @@ def _measure(package_path: Any, rounds: int) -> dict[str, Any]:
         / len(windows),
         "quality": _median_ms(lambda: assess(one), rounds),
     }
-    not_run: dict[str, str] = {}
-    for runtime in ("onnx", "litert"):
-        try:
-            encoder = load_encoder(package, runtime)
-        except (MissingExtraError, EncoderError) as error:
-            not_run[f"encoder {runtime}"] = str(error)
-            continue
-        ms[f"encoder {runtime}"] = _median_ms(lambda: encoder.run(one), rounds)  # noqa: B023
+    for runtime in installed_runtimes():
+        ms[f"encoder {runtime}"] = _median_ms(
+            partial(load_encoder(package, runtime).run, one), rounds
+        )
     fingerprinter = Fingerprinter(package)
     ms["whole path"] = _median_ms(
         lambda: fingerprinter.embed(pulse, rate_hz, hop_s=PPG.window_s), rounds
@@ -82,7 +78,6 @@ def _measure(package_path: Any, rounds: int) -> dict[str, Any]:
         "rounds": rounds,
         "sample_rate_hz": rate_hz,
         "ms_per_window": {name: round(value, 4) for name, value in ms.items()},
-        "not_run": not_run,
     }
 
 

@@ -29,16 +29,21 @@ def register(app: typer.Typer) -> None:
 
 def embed(
     file: Annotated[
-        Path, typer.Argument(help="Recording: .csv, .npz or WFDB (.hea); - for CSV on stdin.")
+        Path,
+        typer.Argument(help="Recording: .csv, .npz or WFDB (.hea); - for CSV on stdin."),
     ],
     sample_rate_hz: Annotated[
         float | None,
-        typer.Option("--sample-rate-hz", help="Samples per second, where the file is silent."),
+        typer.Option(
+            "--sample-rate-hz", help="Samples per second, where the file is silent."
+        ),
     ] = None,
     column: Annotated[
         str | None, typer.Option(help="Column or channel that holds the PPG.")
     ] = None,
-    hop_s: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 5.0,
+    hop_s: Annotated[
+        float, typer.Option(help="Seconds from one window to the next.")
+    ] = 5.0,
     out: Annotated[
         Path | None, typer.Option(help="Write vectors, times and qualities to this .npz.")
     ] = None,

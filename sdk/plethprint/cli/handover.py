@@ -34,7 +34,7 @@ def hand_over(
     arguments : sequence of str
         Passed on as they are.
     extra, needs, purpose : str, sequence of str, str
-        The extra that brings the modules `needs`, and what for, as told when one is missing.
+        The extra that brings the modules `needs`, and what for; told when one is missing.
     as_json : bool
         Send the command's own output to stderr and end with one JSON object on stdout.
 
@@ -48,7 +48,9 @@ def hand_over(
     command = [sys.executable, "-m", module, *arguments]
     began = time.monotonic()
     sys.stdout.flush()
-    code = subprocess.run(command, stdout=sys.stderr if as_json else None, check=False).returncode
+    code = subprocess.run(
+        command, stdout=sys.stderr if as_json else None, check=False
+    ).returncode
     if as_json:
         print_json(
             {

@@ -62,7 +62,9 @@ def _facts(package: ModelPackage) -> dict[str, Any]:
         "window_s": preprocessing["window_s"],
         "parameters": manifest.parameters,
         "mmac": manifest.macs / 1e6,
-        "bytes": {name: files[file]["bytes"] for name, file in _FORMATS.items() if file in files},
+        "bytes": {
+            name: files[file]["bytes"] for name, file in _FORMATS.items() if file in files
+        },
         "ops": plain(manifest.ops),
         "teacher": manifest.teacher,
         "training_data": plain(manifest.training_data),

@@ -1,0 +1,37 @@
+"""`plethprint scan`: which PPG wearables advertise nearby."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from plethprint.cli.output import JsonOption, print_json
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("scan")(scan)
+
+
+def scan(
+    seconds: Annotated[float, typer.Option(min=0.5, help="How long to listen.")] = 5.0,
+    as_json: JsonOption = False,
+) -> None:
+    """List the PPG wearables that advertise nearby, strongest first.
+
+    Example: [bold]plethprint scan --seconds 10 --json[/bold]
+    """
+    from plethprint.session import discover
+
+    found = asyncio.run(discover(timeout_s=seconds))
+    if as_json:
+        print_json({"wearables": found})
+        return
+    for wearable in found:
+        typer.echo(wearable)
+    if not found:
+        typer.echo("no PPG wearable advertised; is it charged, worn and near?", err=True)
