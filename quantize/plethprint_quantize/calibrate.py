@@ -168,8 +168,8 @@ def _percentiles(
         for i, step in enumerate(deploy.activations(batch)):
             if highs[i] > lows[i]:
                 counts[i] += torch.histc(step, _BINS, lows[i], highs[i]).numpy()
-    result = highs.copy()
-    for i in np.flatnonzero(highs > lows):
+    result: npt.NDArray[np.float64] = highs.copy()
+    for i in np.flatnonzero(highs > lows).tolist():
         share = np.cumsum(counts[i]) / counts[i].sum()
         edge = int(np.searchsorted(share, percentile / 100.0)) + 1
         result[i] = lows[i] + (highs[i] - lows[i]) * min(edge, _BINS) / _BINS

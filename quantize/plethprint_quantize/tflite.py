@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from plethprint.errors import EncoderError, MissingExtraError
 from plethprint.signal import PPG
@@ -112,7 +113,7 @@ def with_representable_biases(deploy: DeployNet, ranges: Ranges) -> DeployNet:
     copied = copy.deepcopy(deploy)
     input_step = PPG.input_scale
     highs = [high for _, high in ranges.steps]
-    layers = [*copied.layers(), copied.head]
+    layers: list[nn.Conv2d | nn.Linear] = [*copied.layers(), copied.head]
     # the linear layer reads the mean, which stands between it and the last convolution
     steps = [
         input_step,
@@ -121,12 +122,11 @@ def with_representable_biases(deploy: DeployNet, ranges: Ranges) -> DeployNet:
     ]
     for layer, step in zip(layers, steps, strict=True):
         assert layer.bias is not None
-        with torch.no_grad():
-            rows = layer.weight.reshape(layer.weight.shape[0], -1)
-            largest = rows.abs().amax(dim=1)
-            needed = layer.bias.abs() / _MAX_BIAS / max(step, 1e-9) * 127
-            for channel in torch.nonzero(largest < needed).flatten().tolist():
-                rows[channel, 0] = needed[channel]
+        weight, bias = layer.weight.detach(), layer.bias.detach()
+        rows = weight.view(weight.shape[0], -1)
+        needed = bias.abs() * 127 / (_MAX_BIAS * max(step, 1e-9))
+        for channel in torch.nonzero(rows.abs().amax(dim=1) < needed).flatten().tolist():
+            rows[channel, 0] = needed[channel]
     return copied
 
 
@@ -177,9 +177,11 @@ def _check(source: Graph, made: Graph) -> None:
             shape = [1] * len(tensor.shape)
             shape[tensor.quantized_dimension] = -1
             step = tensor.scale.astype(np.float64).reshape(shape)
-            exact = wanted.constant() / step
+            exact = wanted.constant().astype(np.float64) / step
             # a scale is a float32: a bias of many steps carries its rounding
-            error = np.abs(tensor.constant() - exact) - 2**-21 * np.abs(exact)
+            error = np.abs(tensor.constant().astype(np.float64) - exact) - 2**-21 * np.abs(
+                exact
+            )
             if error.max() > 0.51:
                 raise EncoderError(
                     f"{tensor.name!r} was quantised with an error of {error.max():.2g} "

@@ -1,0 +1,129 @@
+"""Reads what training leaves behind: student, calibration windows, golden source.
+
+::
+
+    student/
+      student.pt        {"model": state dict, "student": fields of StudentConfig, ...}
+      calibration.npy   int8 (N, T), windows of the training split
+      golden.npz        windows, teacher_both, teacher_ppg (see `GoldenSource`)
+      about.json        name, version, teacher, training_data, figures (see `About`)
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from plethprint.errors import PackageIncompatibleError, WindowShapeError
+from plethprint_distill.student import PRESETS, Student, StudentConfig
+
+__all__ = ["About", "load_student", "load_windows"]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a package says about where its student comes from."""
+
+    name: str = "plethprint-micro"
+    version: str = "1"
+    teacher: str = ""
+    """Identity of the teacher, ``name@version+hash8``."""
+    training_data: tuple[Mapping[str, Any], ...] = ()
+    """Per corpus: ``name``, ``licence``, ``windows``, ``people``."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """Measured figures for the card."""
+    teacher_least: Mapping[str, float] = field(default_factory=dict)
+    """Thresholds of the teacher level, such as ``{"ppg_centred_cosine": 0.9}``."""
+    notes: str = ""
+    """Markdown that the card ends with: intended use, known failures."""
+
+    @classmethod
+    def load(cls, path: Path) -> About:
+        """Read ``about.json``.
+
+        Raises
+        ------
+        PackageIncompatibleError
+            The file is not a JSON object with these keys alone.
+        """
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                **{**fields, "training_data": tuple(fields.get("training_data", ()))}
+            )
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise PackageIncompatibleError(
+                f"{path} does not describe a student: {error}"
+            ) from error
+
+
+def load_student(path: str | Path) -> Student:
+    """Load a trained student.
+
+    Parameters
+    ----------
+    path : path-like
+        ``student.pt``, or the folder that holds it.
+
+    Returns
+    -------
+    Student
+        In evaluation mode, on the CPU.
+
+    Raises
+    ------
+    PackageIncompatibleError
+        The file is missing, is not a checkpoint, or does not fit its own configuration.
+    """
+    path = Path(path)
+    path = path / "student.pt" if path.is_dir() else path
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        student = Student(_student_config(state))
+        student.load_state_dict(state["model"])
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise PackageIncompatibleError(
+            f"{path} is not a student checkpoint: {reason}"
+        ) from error
+    return student.eval()
+
+
+def load_windows(path: str | Path) -> npt.NDArray[np.int8]:
+    """Load calibration windows from an .npy file.
+
+    Raises
+    ------
+    WindowShapeError
+        The file cannot be read as an array of numbers.
+    """
+    try:
+        windows = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise WindowShapeError(f"{path} holds no calibration windows: {error}") from error
+    if not isinstance(windows, np.ndarray):
+        raise WindowShapeError(f"{path} must be one array (.npy), not an archive")
+    return windows
+
+
+def _student_config(state: Mapping[str, Any]) -> StudentConfig:
+    given = state["student"]
+    if isinstance(given, str):
+        return PRESETS[given]
+    blocks = tuple((int(width), int(stride)) for width, stride in given["blocks"])
+    return StudentConfig(**{**given, "blocks": blocks})
