@@ -68,6 +68,8 @@ class Block:
     """Shape (n, channels), sensor counts."""
     start_s: float
     """Host time of the first sample, seconds; never goes back from block to block."""
+    host_period_s: float
+    """Host time from one sample to the next hereabouts, seconds: drift included."""
     gap: Gap | None
     """What is absent between the previous block and this one."""
     frame: TimelineFrame

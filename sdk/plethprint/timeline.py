@@ -32,6 +32,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _HISTORY = 64  # frames remembered to know a duplicate or a late frame
 _MAX_SLEW = 0.5  # a correction of the clock map takes back at most this share of time
+_PERIOD_SPAN_S = 10.0  # over which the true sample rate is taken
 _FUTURE_SLACK_S = 30.0  # samples a device can have in its buffers when a link stalls
 
 
@@ -301,7 +302,9 @@ class Timeline:
         line.overflow_frames = frame.overflow_frames
         self.counts.samples += len(samples)
         start_s = self._stamp(index)
-        return [Block(self.epoch, index, samples, start_s, gap, frame)]
+        back = self.sample_rate_hz * _PERIOD_SPAN_S
+        period_s = (self.host_time(index) - self.host_time(index - back)) / back
+        return [Block(self.epoch, index, samples, start_s, period_s, gap, frame)]
 
     def _account(self, line: _Line, placed: _Placed, missing: int) -> Gap | None:
         counts = self.counts

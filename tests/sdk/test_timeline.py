@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def steady(
 
 
 def assert_ordered(blocks: list[Block]) -> None:
-    for before, after in zip(blocks, blocks[1:], strict=False):
+    for before, after in pairwise(blocks):
         if before.epoch == after.epoch:
             gap = after.gap.samples if after.gap else 0
             assert after.index == before.index + len(before.samples) + gap
@@ -84,8 +85,8 @@ def journeys(draw: st.DrawFn) -> tuple[Device, random.Random, int, float, float,
         first_time_us=draw(st.sampled_from([0, 0xFFF0_0000, 0xFFFF_FFFF])),
     )
     rng = random.Random(draw(st.integers(0, 2**32)))
-    shares = [draw(st.sampled_from([0.0, 0.02, 0.1])) for _ in range(3)]
-    return device, rng, draw(st.integers(40, 400)), *shares
+    loss, swap, repeat = (draw(st.sampled_from([0.0, 0.02, 0.1])) for _ in range(3))
+    return device, rng, draw(st.integers(40, 400)), loss, swap, repeat
 
 
 @settings(max_examples=60, deadline=None)
@@ -383,7 +384,7 @@ def test_hostile_frames_never_raise_nor_break_the_order(
         else:
             blocks += timeline.push(frame, arrival_s)
     blocks += timeline.flush()
-    for before, after in zip(blocks, blocks[1:], strict=False):
+    for before, after in pairwise(blocks):
         if after.epoch == before.epoch:
             assert after.index >= before.index + len(before.samples)
         else:

@@ -1,0 +1,239 @@
+"""One GATT link: every call has a timeout, every error is one of ours.
+
+:class:`GattLink` is the only place that calls bleak's client. What bleak, its backends
+and the stacks beneath them raise is translated here, at the border, by
+:func:`translated`; nothing foreign passes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from plethprint.errors import (
+    LinkError,
+    LinkLostError,
+    LinkTimeoutError,
+    PairingError,
+    PlethprintError,
+    ProtocolError,
+    WearableNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from bleak import BleakClient
+
+__all__ = ["GattLink", "translated"]
+
+_LOGGER = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+# ATT errors that pairing cures: authentication, authorisation, key size, encryption.
+_NEEDS_PAIRING = frozenset({0x05, 0x08, 0x0C, 0x0F})
+_ATT_HEADER_BYTES = 3
+_GRACE_S = 1.0  # for a cancelled call to let go
+
+
+def translated(error: BaseException, doing: str) -> PlethprintError:
+    """Return the error of ours for whatever a Bluetooth stack raised.
+
+    Parameters
+    ----------
+    error : BaseException
+        As caught; one of ours is returned as it is.
+    doing : str
+        What was going on, such as ``"reading info"``.
+
+    Returns
+    -------
+    PlethprintError
+        To be raised ``from`` the original.
+    """
+    from bleak import exc as bleak_errors
+
+    if isinstance(error, PlethprintError):
+        return error
+    said = str(error) or type(error).__name__
+    if isinstance(error, asyncio.CancelledError):
+        # bumble cancels the future of a request in flight when the link dies.
+        return LinkLostError(f"the link dropped while {doing}")
+    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):  # two classes before 3.11
+        return LinkTimeoutError(f"the wearable did not answer in time while {doing}")
+    if isinstance(error, bleak_errors.BleakDeviceNotFoundError):
+        return WearableNotFoundError(
+            f"the Bluetooth stack no longer knows the wearable ({said}); scan again"
+        )
+    if isinstance(error, bleak_errors.BleakCharacteristicNotFoundError):
+        return ProtocolError(
+            f"the wearable lacks characteristic {error.char_specifier}, needed for {doing}"
+        )
+    if isinstance(error, bleak_errors.BleakBluetoothNotAvailableError):
+        return LinkError(f"Bluetooth is not available: {said}; is the adapter on?")
+    if isinstance(error, bleak_errors.BleakGATTProtocolError):
+        if int(error.args[0]) in _NEEDS_PAIRING:
+            return PairingError(f"{doing} needs an encrypted link: {said}; pair first")
+        return ProtocolError(f"the wearable refused {doing}: {said}")
+    if "disconnect" in said.lower() or "not connected" in said.lower():
+        return LinkLostError(f"the link dropped while {doing}: {said}")
+    return LinkError(f"Bluetooth failed while {doing}: {said}")
+
+
+class GattLink:
+    """A connected client with timeouts; one link, never reused after it is lost.
+
+    Parameters
+    ----------
+    make_client : callable
+        Takes the callback for a lost link and gives a bleak client.
+    timeout_s : float
+        Longest time that any single call may take.
+    """
+
+    def __init__(
+        self,
+        make_client: Callable[[Callable[[BleakClient], None]], BleakClient],
+        *,
+        timeout_s: float,
+    ) -> None:
+        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._client = make_client(self._on_disconnected)
+        self._timeout_s = timeout_s
+        self._closing = False
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the link is gone."""
+        return self._lost.done()
+
+    @property
+    def lost(self) -> asyncio.Future[None]:
+        """Done once the link is gone; for `asyncio.wait`."""
+        return self._lost
+
+    @property
+    def service_uuids(self) -> frozenset[str]:
+        """Services that the wearable has, lower case."""
+        return frozenset(service.uuid.lower() for service in self._client.services)
+
+    def mtu(self, uuid: str) -> int:
+        """ATT MTU, bytes, of the link that carries a characteristic; 23 at least."""
+        # `client.mtu_size` is always 23 on BlueZ; the characteristic knows better.
+        characteristic = self._client.services.get_characteristic(uuid)
+        if characteristic is None:
+            raise ProtocolError(f"the wearable lacks characteristic {uuid}")
+        return characteristic.max_write_without_response_size + _ATT_HEADER_BYTES
+
+    async def connect(self) -> None:
+        """Connect and discover the services."""
+        await self._call("connecting", self._client.connect)
+
+    async def pair(self) -> None:
+        """Pair, and with it encrypt the link.
+
+        Raises
+        ------
+        PairingError
+            Refused, failed or not answered.
+        """
+        try:
+            await self._call("pairing", self._client.pair)
+        except LinkLostError:
+            raise
+        except PlethprintError as error:
+            raise PairingError(f"pairing failed: {error}") from error
+        except NotImplementedError as error:  # macOS pairs by itself, on first need
+            raise PairingError("this system pairs by itself when needed") from error
+
+    async def read(self, uuid: str, name: str) -> bytes:
+        """Read a characteristic; `name` is for messages."""
+        return bytes(
+            await self._call(f"reading {name}", lambda: self._client.read_gatt_char(uuid))
+        )
+
+    async def write(self, uuid: str, name: str, payload: bytes) -> None:
+        """Write a characteristic and wait for the wearable's acknowledgement."""
+        await self._call(
+            f"writing {name}",
+            lambda: self._client.write_gatt_char(uuid, payload, response=True),
+        )
+
+    async def subscribe(
+        self, uuid: str, name: str, on_payload: Callable[[bytes], None]
+    ) -> None:
+        """Have every notification or indication of a characteristic handed over."""
+        await self._call(
+            f"subscribing to {name}",
+            lambda: self._client.start_notify(
+                uuid, lambda _, data: on_payload(bytes(data))
+            ),
+        )
+
+    async def unsubscribe(self, uuid: str, name: str) -> None:
+        """End a subscription."""
+        await self._call(
+            f"unsubscribing from {name}", lambda: self._client.stop_notify(uuid)
+        )
+
+    async def close(self) -> None:
+        """Disconnect; never raises, for there is nothing more that a caller could do."""
+        self._closing = True
+        task = asyncio.ensure_future(self._client.disconnect())
+        try:
+            await asyncio.wait({task}, timeout=self._timeout_s)
+        finally:
+            await _let_go(task)
+            if not self._lost.done():
+                self._lost.set_result(None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOGGER.debug("disconnecting: %r", error)
+
+    def _on_disconnected(self, _: BleakClient) -> None:
+        if not self._lost.done():
+            self._lost.set_result(None)
+
+    async def _call(self, doing: str, call: Callable[[], Awaitable[_T]]) -> _T:
+        if self.is_lost or self._closing:
+            raise LinkLostError(f"the link is gone; {doing} is not possible")
+        task: asyncio.Future[_T] = asyncio.ensure_future(call())
+        try:
+            # Some stacks leave a call hanging when the link dies: do not wait for it.
+            either: set[asyncio.Future[Any]] = {task, self._lost}
+            await asyncio.wait(
+                either,
+                timeout=self._timeout_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if task.done():
+                return _result(task, doing)
+        finally:
+            await _let_go(task)
+        if self.is_lost:
+            raise LinkLostError(f"the link dropped while {doing}")
+        raise LinkTimeoutError(
+            f"the wearable did not answer within {self._timeout_s:g} s while {doing}"
+        )
+
+
+def _result(task: asyncio.Future[_T], doing: str) -> _T:
+    if task.cancelled():
+        raise translated(asyncio.CancelledError(), doing)
+    error = task.exception()
+    if error is None:
+        return task.result()
+    if isinstance(error, (Exception, asyncio.CancelledError)):
+        if isinstance(error, NotImplementedError):
+            raise error
+        raise translated(error, doing) from error
+    raise error
+
+
+async def _let_go(task: asyncio.Future[Any]) -> None:
+    """Cancel a call that is still under way; leave it behind if it does not react."""
+    if task.done():
+        return
+    task.cancel()
+    await asyncio.wait({task}, timeout=_GRACE_S)
+    if task.done() and not task.cancelled():
+        task.exception()  # seen, and of no interest any more

@@ -1,0 +1,190 @@
+"""The open profile from the host's side: control dialogue, stream, self-test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from plethprint.ble import open_profile as profile
+from plethprint.ble.gatt import GattLink
+from plethprint.ble.personality import Personality, StreamFormat
+from plethprint.errors import ControlError, LinkLostError, LinkTimeoutError, ProtocolError
+from plethprint.signal import PPG
+
+__all__ = ["OPEN", "OpenDriver"]
+
+_ANSWER_S = 5.0  # an indication that has not come by then will not come
+
+
+class OpenDriver:
+    """Host's side of the open profile on one link.
+
+    Parameters
+    ----------
+    link : GattLink
+        Connected.
+    """
+
+    info: profile.Info
+
+    def __init__(self, link: GattLink) -> None:
+        self._link = link
+        self._control_lock = asyncio.Lock()
+        self._responses: asyncio.Queue[bytes] = asyncio.Queue()
+        self._test_ids = itertools.cycle(range(1, 256))
+        self._test_lock = asyncio.Lock()
+        self._test_answers: asyncio.Queue[bytes] | None = None
+
+    async def open(self) -> None:
+        """Read the info and listen to the control point."""
+        raw = await self._link.read(profile.INFO_UUID, "info")
+        self.info = profile.Info.from_bytes(raw)
+        await self._link.subscribe(
+            profile.CONTROL_UUID, "control", self._responses.put_nowait
+        )
+        if profile.Features.WALL_CLOCK in self.info.features:
+            await self.request(
+                profile.ControlRequest(
+                    profile.Opcode.SET_TIME, unix_time_us=time.time_ns() // 1000
+                )
+            )
+
+    async def read_calibration(self) -> profile.Calibration | None:
+        """Read this unit's calibration, None when it has none."""
+        if profile.Features.CALIBRATION not in self.info.features:
+            return None
+        raw = await self._link.read(profile.CALIBRATION_UUID, "calibration")
+        return profile.Calibration.from_bytes(raw)
+
+    async def request(self, request: profile.ControlRequest) -> profile.ControlResponse:
+        """Ask the control point and wait for its answer.
+
+        Raises
+        ------
+        ControlError
+            The wearable refused, or answered nonsense.
+        LinkTimeoutError
+            No answer came.
+        """
+        name = request.opcode.name
+        async with self._control_lock:
+            while not self._responses.empty():  # an answer that came too late
+                self._responses.get_nowait()
+            await self._link.write(profile.CONTROL_UUID, name, request.to_bytes())
+            while True:
+                raw = await self._answer(self._responses, name)
+                response = profile.ControlResponse.from_bytes(raw)
+                if response.opcode == request.opcode:
+                    return response.raise_for_status()
+
+    async def start(
+        self,
+        on_payload: Callable[[bytes], None],
+        *,
+        sample_rate_hz: float | None,
+        channels: Sequence[int] | None,
+    ) -> StreamFormat:
+        """Subscribe, then start: no frame is sent before somebody listens."""
+        rate_mhz = _chosen_rate(self.info, sample_rate_hz)
+        mask = _chosen_mask(self.info, channels, self._link.mtu(profile.PPG_UUID))
+        await self._link.subscribe(profile.PPG_UUID, "ppg", on_payload)
+        start = profile.ControlRequest(
+            profile.Opcode.START, rate_mhz=rate_mhz, channel_mask=mask
+        )
+        response = await self.request(start)
+        state = response.state
+        if state is None or not state.rate_mhz:
+            raise ControlError(
+                "the wearable took START but says that nothing streams",
+                opcode=start.opcode,
+                status=response.status,
+            )
+        streamed = tuple(
+            channel
+            for at, channel in enumerate(self.info.channels)
+            if state.channel_mask >> at & 1
+        )
+        return StreamFormat(state.rate_mhz / 1000, streamed)
+
+    async def stop(self) -> None:
+        """Stop the stream and the subscription."""
+        await self.request(profile.ControlRequest(profile.Opcode.STOP))
+        await self._link.unsubscribe(profile.PPG_UUID, "ppg")
+
+    def decode(self, payload: bytes) -> profile.PpgFrame:
+        """Decode one notification of the stream."""
+        return profile.PpgFrame.from_bytes(payload)
+
+    async def self_test(self, window: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        """Send one window to the wearable's encoder and fetch its vector."""
+        if profile.Features.SELF_TEST not in self.info.features:
+            raise ProtocolError(
+                "the wearable has no self-test: its firmware has no encoder"
+            )
+        async with self._test_lock:
+            if self._test_answers is None:
+                answers: asyncio.Queue[bytes] = asyncio.Queue()
+                await self._link.subscribe(
+                    profile.SELF_TEST_UUID, "self-test", answers.put_nowait
+                )
+                self._test_answers = answers
+            test_id = next(self._test_ids)
+            collector = profile.SelfTestCollector(test_id)
+            mtu = self._link.mtu(profile.SELF_TEST_UUID)
+            for message in profile.self_test_requests(window, mtu=mtu, test_id=test_id):
+                await self._link.write(profile.SELF_TEST_UUID, "self-test", message)
+            result = None
+            while result is None:
+                result = collector.feed(await self._answer(self._test_answers, "self-test"))
+            return result.raise_for_status().vector
+
+    async def _answer(self, answers: asyncio.Queue[bytes], to: str) -> bytes:
+        waiting = asyncio.ensure_future(answers.get())
+        try:
+            either: set[asyncio.Future[Any]] = {waiting, self._link.lost}
+            await asyncio.wait(
+                either, timeout=_ANSWER_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if waiting.done():
+                return waiting.result()
+        finally:
+            waiting.cancel()
+        if self._link.is_lost:
+            raise LinkLostError(f"the link dropped before the wearable answered {to}")
+        raise LinkTimeoutError(f"the wearable did not answer {to} within {_ANSWER_S:g} s")
+
+
+def _chosen_rate(info: profile.Info, wanted_hz: float | None) -> int:
+    """Rate in mHz: the one asked for, else the lowest that the model can use."""
+    if wanted_hz is not None:
+        rate_mhz = round(wanted_hz * 1000)
+        if rate_mhz not in info.rates_mhz:
+            offered = ", ".join(f"{rate:g}" for rate in info.rates_hz)
+            raise ProtocolError(
+                f"the wearable does not sample at {wanted_hz:g} Hz; it offers {offered} Hz"
+            )
+        return rate_mhz
+    enough = [rate for rate in info.rates_mhz if rate >= PPG.rate_hz * 1000]
+    return min(enough) if enough else max(info.rates_mhz)
+
+
+def _chosen_mask(info: profile.Info, wanted: Sequence[int] | None, mtu: int) -> int:
+    """Bits of the channels: those asked for, else all, else the first that fits."""
+    if wanted is not None:
+        if not wanted or not all(0 <= at < len(info.channels) for at in wanted):
+            raise ProtocolError(
+                f"the wearable has channels 0..{len(info.channels) - 1}, not {list(wanted)}"
+            )
+        return sum(1 << at for at in set(wanted))
+    if profile.samples_per_frame(mtu, len(info.channels)):
+        return (1 << len(info.channels)) - 1
+    return 1
+
+
+OPEN = Personality("open", profile.SERVICE_UUID, OpenDriver)

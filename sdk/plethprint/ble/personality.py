@@ -1,0 +1,131 @@
+"""What a wearable's protocol must offer, and which ones are known.
+
+A *personality* is a protocol that wearables speak. To add one, write a module with a
+:class:`Driver` for it and list it in :func:`personalities`; session, timeline and
+everything behind them stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from plethprint.ble.calibration import Calibration
+from plethprint.ble.frame import PpgFrame
+from plethprint.ble.info import Channel, Info
+
+if TYPE_CHECKING:
+    from plethprint.ble.gatt import GattLink
+
+__all__ = ["Driver", "Personality", "StreamFormat", "personalities", "personality_named"]
+
+
+@dataclass(frozen=True)
+class StreamFormat:
+    """What a running stream carries."""
+
+    sample_rate_hz: float
+    """Nominal sample rate."""
+    channels: tuple[Channel, ...]
+    """Channels in the order of a frame's columns."""
+
+
+class Driver(Protocol):
+    """The host's side of one protocol on one link."""
+
+    info: Info
+    """What the wearable says of itself; valid after `open`."""
+
+    async def open(self) -> None:
+        """Read what is needed before anything else."""
+
+    async def read_calibration(self) -> Calibration | None:
+        """Read this unit's calibration; None when it has none.
+
+        Raises
+        ------
+        PairingError
+            The link must be encrypted first.
+        """
+
+    async def start(
+        self,
+        on_payload: Callable[[bytes], None],
+        *,
+        sample_rate_hz: float | None,
+        channels: Sequence[int] | None,
+    ) -> StreamFormat:
+        """Start the PPG stream; every notification goes to `on_payload` as it came.
+
+        Parameters
+        ----------
+        on_payload : callable
+            Takes the bytes of one notification.
+        sample_rate_hz : float or None
+            Rate wanted, the driver's choice when None.
+        channels : sequence of int or None
+            Positions in `Info.channels`, the driver's choice when None.
+
+        Raises
+        ------
+        ControlError
+            The wearable refused.
+        """
+
+    async def stop(self) -> None:
+        """Stop the stream; fine when there is none."""
+
+    def decode(self, payload: bytes) -> PpgFrame:
+        """Decode one notification of the stream.
+
+        Raises
+        ------
+        FrameError
+            Not a frame.
+        """
+
+    async def self_test(self, window: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        """Have the wearable's own encoder run one int8 window; return its vector (D,).
+
+        Raises
+        ------
+        ProtocolError
+            The wearable has no encoder, or answered something else.
+        """
+
+
+@dataclass(frozen=True)
+class Personality:
+    """One protocol: how to know it and how to speak it."""
+
+    name: str
+    """Short name, for ``connect(personality=...)``."""
+    service_uuid: str
+    """Service that such a wearable advertises, lower case."""
+    driver: Callable[[GattLink], Driver]
+    """Makes the host's side for one link."""
+
+
+def personalities() -> tuple[Personality, ...]:
+    """Return the known personalities, the preferred one first."""
+    from plethprint.ble.open_driver import OPEN
+
+    return (OPEN,)
+
+
+def personality_named(name: str) -> Personality:
+    """Return one personality.
+
+    Raises
+    ------
+    ValueError
+        There is none of that name.
+    """
+    known = {personality.name: personality for personality in personalities()}
+    if name not in known:
+        raise ValueError(f"unknown personality {name!r}; known: {', '.join(known)}")
+    return known[name]

@@ -1,0 +1,91 @@
+"""Blocks of a live stream into fingerprints that know their moment and their gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from plethprint.block import Block
+from plethprint.fingerprint import Fingerprint
+from plethprint.fingerprinter import FingerprintStream
+
+__all__ = ["BRIDGED_GAP_S", "LiveFingerprint", "LiveFingerprints"]
+
+BRIDGED_GAP_S = 0.5
+"""Gaps shorter than this are bridged, and flagged in `Fingerprint.missing`."""
+
+
+@dataclass(frozen=True, eq=False)
+class LiveFingerprint(Fingerprint):
+    """A fingerprint from a wearable; `start` is host time (Unix, s) of its first sample."""
+
+    epoch: int = 0
+    """Epoch of the wearable's sample index, see `Block.epoch`."""
+    first_index: float = 0.0
+    """Sample index at which the window starts; fractional, for the model has a rate of
+    its own."""
+
+
+class LiveFingerprints:
+    """Feeds blocks to a `FingerprintStream` and keeps its windows out of gaps.
+
+    The rule: a gap shorter than `BRIDGED_GAP_S` is passed on as missing samples, so that
+    the windows over it say so in `missing` and lose quality; at a longer gap, or a device
+    reset, the stream begins anew and no window spans it.
+
+    Parameters
+    ----------
+    stream : FingerprintStream
+        Fresh; at the wearable's sample rate and the channel's polarity.
+    sample_rate_hz : float
+        Nominal rate of the wearable.
+    channel : int
+        Column of the samples to use.
+    """
+
+    def __init__(
+        self, stream: FingerprintStream, *, sample_rate_hz: float, channel: int
+    ) -> None:
+        self._stream = stream
+        self._rate_hz = sample_rate_hz
+        self._channel = channel
+        self._first_index = 0
+        self._next: tuple[int, int] | None = None  # epoch, index
+
+    def push(self, block: Block) -> list[LiveFingerprint]:
+        """Take the next block; return the fingerprints that are now complete."""
+        # Judged by the index, not by `block.gap`: blocks that a slow consumer lost are
+        # absent too.
+        if self._next is None:
+            self._begin(block)
+        missing = block.index - self._next_index(block)
+        if missing >= BRIDGED_GAP_S * self._rate_hz or missing < 0:
+            # The filter starts afresh; what it still held back ends before the gap, but
+            # only what the next samples would have completed, so it goes with them.
+            self._stream.reset()
+            self._begin(block)
+            missing = 0
+        samples = block.samples[:, self._channel].astype(np.float64)
+        if missing:
+            samples = np.concatenate([np.full(missing, np.nan), samples])
+        prints = self._stream.push(samples)
+        self._next = (block.epoch, block.index + len(block.samples))
+        return [self._placed(fp, block) for fp in prints]
+
+    def _next_index(self, block: Block) -> int:
+        assert self._next is not None
+        epoch, index = self._next
+        return index if epoch == block.epoch else block.index + 1  # never contiguous
+
+    def _begin(self, block: Block) -> None:
+        self._first_index = block.index
+        self._next = (block.epoch, block.index)
+
+    def _placed(self, fp: Fingerprint, block: Block) -> LiveFingerprint:
+        first_index = self._first_index + fp.start * self._rate_hz
+        # From the newest block backwards: it knows most about the clocks.
+        start_s = block.start_s - (block.index - first_index) * block.host_period_s
+        values = {f.name: getattr(fp, f.name) for f in fields(Fingerprint)}
+        values["start"] = start_s
+        return LiveFingerprint(**values, epoch=block.epoch, first_index=first_index)
