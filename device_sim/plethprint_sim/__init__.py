@@ -1,5 +1,25 @@
 """Virtual wearers, the wearables they wear, and the radio between."""
 
-from plethprint_sim.wearer import RHYTHMS, Waveforms, simulate_batch
+from plethprint_sim.source import SignalSource
+from plethprint_sim.stream import WearerStream
+from plethprint_sim.wearer import (
+    RHYTHMS,
+    SEXES,
+    SITES,
+    Waveforms,
+    Wearer,
+    random_wearer,
+    simulate_batch,
+)
 
-__all__ = ["RHYTHMS", "Waveforms", "simulate_batch"]
+__all__ = [
+    "RHYTHMS",
+    "SEXES",
+    "SITES",
+    "SignalSource",
+    "Waveforms",
+    "Wearer",
+    "WearerStream",
+    "random_wearer",
+    "simulate_batch",
+]

@@ -5,56 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from plethprint.errors import SampleRateError, SignalError
+from plethprint.errors import SignalError
 from plethprint_sim.deposit import Float32Array
 from plethprint_sim.disturbance import draw_chance
+from plethprint_sim.labels import labels_of
 from plethprint_sim.population import RHYTHM_SHARES, draw_people
-from plethprint_sim.pulse import pulse_width_s
-from plethprint_sim.rhythm import (
-    AF,
-    ATRIAL,
-    BIGEMINY,
-    BRADY,
-    BRADY_BELOW_BPM,
-    FIBRILLATING,
-    NORMAL,
-    PAC,
-    PVC,
-    RHYTHMS,
-    SINUS,
-    SUPRAVENTRICULAR,
-    SVT,
-    TACHY,
-    TACHY_ABOVE_BPM,
-    VENTRICULAR,
-    VT,
-    Beats,
-    FloatArray,
-    People,
-    first_state,
-    next_beats,
-)
-from plethprint_sim.synthesis import LEAD_S, TAIL_S, Stretch, synthesise
+from plethprint_sim.rhythm import RHYTHMS, People, first_state, next_beats
+from plethprint_sim.source import check_rate
+from plethprint_sim.synthesis import LEAD_S, TAIL_S, synthesise
 
-MIN_SAMPLE_RATE_HZ = 20.0
-MAX_SAMPLE_RATE_HZ = 500.0
+_Array = TypeVar("_Array", bound=npt.NDArray[Any])
 
 _PEOPLE_AT_ONCE = 256
 """So many people's signals stay in the processor's cache."""
-
-_TRAIT_LABELS = (
-    "stiffness",
-    "reflection",
-    "perfusion",
-    "respiration_hz",
-    "noise_sd",
-    "age_years",
-    "pulse_arrival_s",
-)
 
 
 @dataclass(frozen=True)
@@ -147,18 +115,11 @@ def simulate_batch(
     parts = []
     for index, start in enumerate(range(0, n, _PEOPLE_AT_ONCE)):
         rng = np.random.Generator(np.random.SFC64([seed, index]))
-        people = draw_people(min(_PEOPLE_AT_ONCE, n - start), rng, rhythm_shares=shares)
+        people = draw_people(
+            min(_PEOPLE_AT_ONCE, n - start), rng, rhythm_shares=shares.tolist()
+        )
         parts.append(_simulate(people, rng, duration_s, sample_rate_hz))
     return _joined(parts)
-
-
-def check_rate(sample_rate_hz: float) -> None:
-    """Refuse a sample rate outside 20..500 Hz."""
-    if not MIN_SAMPLE_RATE_HZ <= sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
-        raise SampleRateError(
-            f"expected a sample rate of {MIN_SAMPLE_RATE_HZ:g} to "
-            f"{MAX_SAMPLE_RATE_HZ:g} Hz, got {sample_rate_hz}"
-        )
 
 
 def _simulate(
@@ -179,89 +140,28 @@ def _simulate(
         ppg=stretch.ppg,
         ecg=stretch.ecg,
         sample_rate_hz=sample_rate_hz,
-        labels=_labels(people, beats, stretch, inside),
+        labels=labels_of(people, beats, stretch, inside),
         beat_times_s=_packed(beats.time_s.astype(np.float32), inside, np.nan),
         pulse_times_s=_packed(stretch.pulses.foot_s.astype(np.float32), inside, np.nan),
         beat_kinds=_packed(beats.kind.astype(np.int8), inside, -1),
     )
 
 
-def _labels(
-    people: People, beats: Beats, stretch: Stretch, inside: npt.NDArray[np.bool_]
-) -> dict[str, npt.NDArray[np.generic]]:
-    # Intervals whose both beats lie in the window, and pairs of such intervals.
-    ends = inside[:, 1:] & inside[:, :-1]
-    interval_s = np.where(ends, beats.interval_s[:, 1:], np.nan)
-    count = ends.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean_s = np.nansum(interval_s, axis=1) / count
-        square_s = np.nansum((interval_s - mean_s[:, None]) ** 2, axis=1)
-        sdnn_s = np.sqrt(square_s / np.where(count > 1, count - 1, np.nan))
-        steps_s = np.diff(interval_s, axis=1)
-        rmssd_s = np.sqrt(
-            np.nansum(steps_s**2, axis=1) / np.where(count > 1, count - 1, np.nan)
-        )
-        rate_bpm = 60.0 / np.where(count > 0, mean_s, np.nan)
-        arrival_s = np.where(inside, stretch.pulses.foot_s - beats.time_s, 0.0)
-        arrival_s = arrival_s.sum(axis=1) / inside.sum(axis=1)
-        ectopic = np.isin(beats.kind, (VENTRICULAR, ATRIAL, SUPRAVENTRICULAR)) & inside
-        ectopic_fraction = ectopic.sum(axis=1) / inside.sum(axis=1)
-    labels: dict[str, npt.NDArray[np.generic]] = {
-        name: people[name].astype(np.float32) for name in _TRAIT_LABELS
-    }
-    exact: dict[str, FloatArray] = {
-        "heart_rate_bpm": rate_bpm,
-        "rmssd_s": rmssd_s,
-        "sdnn_s": sdnn_s,
-        "interval_cv": sdnn_s / mean_s,
-        "ectopic_fraction": ectopic_fraction,
-        "pulse_arrival_s": arrival_s,
-        "pulse_width_s": pulse_width_s(people),
-        "motion_share": (stretch.moving > 0.17).mean(axis=1),
-    }
-    labels.update({name: value.astype(np.float32) for name, value in exact.items()})
-    labels["rhythm"] = _shown_rhythm(people, beats, inside, rate_bpm)
-    return labels
-
-
-def _shown_rhythm(
-    people: People, beats: Beats, inside: npt.NDArray[np.bool_], rate_bpm: FloatArray
-) -> npt.NDArray[np.int64]:
-    """The rhythm that a window shows: a wearer with rare PVCs may have none in it."""
-    own = people["rhythm"].astype(np.int64)
-    seen = np.stack(
-        [((beats.kind == kind) & inside).sum(axis=1) for kind in range(FIBRILLATING + 2)],
-        axis=1,
-    )
-    shown = np.where(rate_bpm < BRADY_BELOW_BPM, BRADY, SINUS)
-    shown = np.where(rate_bpm > TACHY_ABOVE_BPM, TACHY, shown)
-    wide, early = seen[:, VENTRICULAR] > 0, seen[:, ATRIAL] > 0
-    shown = np.where(early, PAC, shown)
-    shown = np.where(wide, PVC, shown)
-    shown = np.where((own == BIGEMINY) & (wide | early) & (seen[:, NORMAL] > 0), BIGEMINY, shown)
-    # Three fast beats in a row are a run.
-    shown = np.where((own == SVT) & (seen[:, SUPRAVENTRICULAR] >= 3), SVT, shown)
-    shown = np.where((own == VT) & (seen[:, VENTRICULAR] >= 3), VT, shown)
-    return np.where(own == AF, AF, shown).astype(np.int64)
-
-
-def _packed(
-    values: npt.NDArray[np.generic], keep: npt.NDArray[np.bool_], pad: float
-) -> npt.NDArray[np.generic]:
+def _packed(values: _Array, keep: npt.NDArray[np.bool_], pad: float) -> _Array:
     """The kept values of each row, moved to its front; `pad` behind them."""
     width = int(keep.sum(axis=1).max())
     packed = np.full((len(values), width), pad, dtype=values.dtype)
     row, column = np.nonzero(keep)
     packed[row, np.cumsum(keep, axis=1)[row, column] - 1] = values[row, column]
-    return packed
+    return packed  # type: ignore[return-value]  # np.full keeps the type it is given
 
 
 def _joined(parts: list[Waveforms]) -> Waveforms:
     width = max(part.beat_times_s.shape[1] for part in parts)
 
-    def padded(array: npt.NDArray[np.generic], pad: float) -> npt.NDArray[np.generic]:
+    def padded(array: _Array, pad: float) -> _Array:
         missing = ((0, 0), (0, width - array.shape[1]))
-        return np.pad(array, missing, constant_values=pad)
+        return np.pad(array, missing, constant_values=pad)  # type: ignore[return-value]
 
     return Waveforms(
         ppg=np.concatenate([part.ppg for part in parts]),
@@ -272,6 +172,8 @@ def _joined(parts: list[Waveforms]) -> Waveforms:
             for name in parts[0].labels
         },
         beat_times_s=np.concatenate([padded(part.beat_times_s, np.nan) for part in parts]),
-        pulse_times_s=np.concatenate([padded(part.pulse_times_s, np.nan) for part in parts]),
+        pulse_times_s=np.concatenate(
+            [padded(part.pulse_times_s, np.nan) for part in parts]
+        ),
         beat_kinds=np.concatenate([padded(part.beat_kinds, -1) for part in parts]),
     )

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from plethprint_sim.deposit import Float32Array
 from plethprint_sim.rhythm import FloatArray, People
 
 _KNOTS_HZ = (0.15, 0.5, 1.6, 5.0, 14.0)
 """Knots a second of the octaves of noise."""
+
+MOVING = 0.17
+"""Strength from which on a burst counts as begun: half of the weakest burst."""
 
 _EVENTS = 3
 """At most this many bursts of motion, or losses of contact, begin in one stretch."""
@@ -96,8 +98,14 @@ def share_of(events: FloatArray, time_s: FloatArray) -> Float32Array:
 
 
 def disturb_ppg(
-    people: People, chance: Chance, onto: Float32Array, *,
-    time_s: FloatArray, sample_rate_hz: float, breath: Float32Array, moving: Float32Array,
+    people: People,
+    chance: Chance,
+    onto: Float32Array,
+    *,
+    time_s: FloatArray,
+    sample_rate_hz: float,
+    breath: Float32Array,
+    moving: Float32Array,
 ) -> None:
     """Add wander, noise and motion to pulses of height one, float32 (N, T), in place.
 
@@ -141,8 +149,14 @@ def disturb_ppg(
 
 
 def disturb_ecg(
-    people: People, chance: Chance, onto: Float32Array, *,
-    time_s: FloatArray, sample_rate_hz: float, breath: Float32Array, moving: Float32Array,
+    people: People,
+    chance: Chance,
+    onto: Float32Array,
+    *,
+    time_s: FloatArray,
+    sample_rate_hz: float,
+    breath: Float32Array,
+    moving: Float32Array,
 ) -> None:
     """Add wander, hum, muscle noise and motion to `onto`, millivolts, in place."""
     samples, knots = onto.shape[1], chance.ecg_knots
@@ -173,12 +187,15 @@ def _events(
     gap_s = rng.exponential(1.0, (n, _EVENTS)) / np.maximum(rate, 1e-12)[:, None]
     begin_s = np.cumsum(gap_s, axis=1)
     # An event ends at the latest with the stretch after its own.
-    length_s = np.minimum(np.exp(rng.uniform(np.log(0.4), np.log(9.0), (n, _EVENTS))),
-                          0.95 * duration_s)
+    length_s = np.minimum(
+        np.exp(rng.uniform(np.log(0.4), np.log(9.0), (n, _EVENTS))), 0.95 * duration_s
+    )
     length_s = np.where(begin_s < duration_s, length_s, 0.0)
     size = rng.uniform(0.35, 1.0, (n, _EVENTS))
     phase = rng.uniform(0, 2 * np.pi, (n, _EVENTS))
-    return np.stack((start_s + np.minimum(begin_s, duration_s), length_s, size, phase), axis=2)
+    return np.stack(
+        (start_s + np.minimum(begin_s, duration_s), length_s, size, phase), axis=2
+    )
 
 
 def _octave(knots: Float32Array, samples: int) -> Float32Array:
@@ -191,9 +208,12 @@ def _basis(intervals: int, samples: int) -> Float32Array:
     position = np.arange(samples) * (intervals / samples)
     segment = np.minimum(position.astype(np.int64), intervals - 1)
     u = position - segment
-    weights = np.stack(
-        ((1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3)
-    ) / 6.0
+    weights = (
+        np.stack(
+            ((1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3)
+        )
+        / 6.0
+    )
     basis = np.zeros((intervals + 3, samples), dtype=np.float32)
     for k in range(4):
         basis[segment + k, np.arange(samples)] = weights[k] / 0.692

@@ -74,9 +74,7 @@ def electrocardiogram(
     _fibrillation(people, onto, start_s=start_s, sample_rate_hz=sample_rate_hz)
 
 
-def _bumps(
-    trait: People, kind: IndexArray, interval_s: FloatArray
-) -> list[_Bump]:
+def _bumps(trait: People, kind: IndexArray, interval_s: FloatArray) -> list[_Bump]:
     wide = kind == VENTRICULAR
     narrow_p = wide | (kind == FIBRILLATING) | (kind == SUPRAVENTRICULAR)
     # A premature atrial beat starts elsewhere in the atrium: smaller P, shorter way.
@@ -156,12 +154,11 @@ def _fibrillation(
     def turning(rate_hz: FloatArray | float, turns: float) -> Float32Array:
         # The angle at the start in double precision, from there on in single.
         angle = (2 * np.pi * rate_hz * start_s + turns * phase) % (2 * np.pi)
-        return np.asarray(
-            np.float32(2 * np.pi) * np.float32(rate_hz) * since_s + angle.astype(np.float32)
-        )
+        speed = np.asarray(2 * np.pi * rate_hz, dtype=np.float32)
+        return np.asarray(speed * since_s + angle.astype(np.float32))
 
     # The circling waves speed up, slow down, wax and wane.
     turn = turning(rate, 1) + 2.5 * np.sin(turning(0.31, 2)) + np.sin(turning(0.83, 3))
+    waxing = 1 + 0.5 * np.sin(turning(0.47, 1))
     height = people["fibrillation_mv"][row, None].astype(np.float32)
-    height = height * (1 + 0.5 * np.sin(turning(0.47, 1)))
-    onto[row] += height * (np.sin(turn) + 0.4 * np.sin(2 * turn + 1))
+    onto[row] += height * waxing * (np.sin(turn) + 0.4 * np.sin(2 * turn + 1))

@@ -227,7 +227,5 @@ def _sensor(
     }
 
 
-def _log_uniform(
-    rng: np.random.Generator, low: float, high: float, n: int
-) -> FloatArray:
+def _log_uniform(rng: np.random.Generator, low: float, high: float, n: int) -> FloatArray:
     return np.asarray(np.exp(rng.uniform(np.log(low), np.log(high), n)))

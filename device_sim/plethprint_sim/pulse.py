@@ -78,8 +78,14 @@ def pulses_of(people: People, beats: Beats) -> Pulses:
     )
 
 
-def pulse_wave(people: People, pulses: Pulses, onto: Float32Array, *,
-               start_s: float, sample_rate_hz: float) -> None:
+def pulse_wave(
+    people: People,
+    pulses: Pulses,
+    onto: Float32Array,
+    *,
+    start_s: float,
+    sample_rate_hz: float,
+) -> None:
     """Add the pulses to `onto`, float32 (N, T), whose first sample is at `start_s`."""
     stretch = pulses.stretch
     onset_s = pulses.foot_s - start_s - _foot_delay_s(people)[:, None] * stretch
@@ -109,7 +115,9 @@ def pulse_width_s(people: People) -> FloatArray:
     """Width at half height, seconds, of each wearer's regular pulse; float64 (N,)."""
     rows = np.arange(len(people["rise_s"]))
     grid_s = np.arange(0.004, _LIFE_S, 0.004, dtype=np.float32)
-    pulse = _pulse(np.broadcast_to(grid_s, (len(rows), len(grid_s))), _shape_of(people, rows))
+    pulse = _pulse(
+        np.broadcast_to(grid_s, (len(rows), len(grid_s))), _shape_of(people, rows)
+    )
     width_s = 0.004 * (pulse > 0.5 * pulse.max(axis=1, keepdims=True)).sum(axis=1)
     mean_s = 60.0 / people["heart_rate_bpm"]
     return np.asarray(width_s * _stretch(mean_s, people["ejection_exponent"]))

@@ -58,17 +58,6 @@ class Beats:
             np.concatenate((self.wobble, later.wobble), axis=1),
         )
 
-    def columns(self, first: int, stop: int) -> Beats:
-        """The beats in columns `first` to `stop - 1`."""
-        part = slice(first, stop)
-        return Beats(
-            self.time_s[:, part],
-            self.interval_s[:, part],
-            self.previous_interval_s[:, part],
-            self.kind[:, part],
-            self.wobble[:, part],
-        )
-
 
 @dataclass(frozen=True)
 class HeartState:
@@ -162,7 +151,9 @@ def next_beats(
     """
     rhythm = people["rhythm"]
     fibrillates, alternates = rhythm == AF, rhythm == BIGEMINY
-    wide = (rhythm == PVC) | (rhythm == VT) | (alternates & (people["ectopic_focus"] < 0.85))
+    wide = (
+        (rhythm == PVC) | (rhythm == VT) | (alternates & (people["ectopic_focus"] < 0.85))
+    )
     base_s = 60.0 / people["heart_rate_bpm"]
     time, interval, previous = state.time_s, state.interval_s, state.previous_interval_s
     pause, early_last, run_left = state.pause_s, state.early_last, state.run_left
@@ -190,9 +181,9 @@ def next_beats(
         )
         running = run_left > 0
         may_repeat = chance[1] < people["couplet_rate"]
-        early = np.where(
-            alternates, ~early_last, (chance[0] < people["ectopic_rate"])
-        ) & (~early_last | may_repeat | alternates)
+        early = np.where(alternates, ~early_last, (chance[0] < people["ectopic_rate"])) & (
+            ~early_last | may_repeat | alternates
+        )
         early &= ~running & ~fibrillates & (rhythm != SVT) & (rhythm != VT)
         early_s = sinus_s * (people["prematurity"] + 0.03 * wobble[1])
         following = np.where((pause > 0) & ~early, pause, following)
@@ -212,6 +203,8 @@ def next_beats(
         time, previous, interval = time + following, interval, following
         early_last = early
         columns.append((time, interval, previous, kind, wobble[2:].T))
+    if not columns:
+        return _no_beats(n), state
     stacked = [np.stack(column, axis=1) for column in zip(*columns, strict=True)]
     beats = Beats(
         stacked[0].astype(np.float64),
@@ -221,6 +214,11 @@ def next_beats(
         stacked[4].astype(np.float64),
     )
     return beats, HeartState(time, interval, previous, pause, early_last, run_left)
+
+
+def _no_beats(n: int) -> Beats:
+    none = np.zeros((n, 0))
+    return Beats(none, none, none, none.astype(np.int64), np.zeros((n, 0, 2)))
 
 
 def _beside(trait: FloatArray, like: FloatArray) -> FloatArray:

@@ -28,7 +28,7 @@ class Stretch:
     ecg: Float32Array
     """Millivolts."""
     moving: Float32Array
-    """Strength of motion, 0 to 1; from about 0.17 on a burst has begun."""
+    """Strength of motion, 0 to 1; above `disturbance.MOVING` a burst has begun."""
     apart: Float32Array
     """Loss of contact, 0 to 1; above 0 the light is not that of the skin."""
     pulses: Pulses
@@ -71,16 +71,26 @@ def synthesise(
     pulses = pulses_of(people, beats)
     pulse_wave(people, pulses, ppg, start_s=start_s, sample_rate_hz=sample_rate_hz)
     disturb_ppg(
-        people, chance, ppg,
-        time_s=time_s, sample_rate_hz=sample_rate_hz, breath=breath, moving=moving,
+        people,
+        chance,
+        ppg,
+        time_s=time_s,
+        sample_rate_hz=sample_rate_hz,
+        breath=breath,
+        moving=moving,
     )
     _light(people, ppg, apart)
 
     ecg = np.zeros((n, samples), dtype=np.float32)
     electrocardiogram(people, beats, ecg, start_s=start_s, sample_rate_hz=sample_rate_hz)
     disturb_ecg(
-        people, chance, ecg,
-        time_s=time_s, sample_rate_hz=sample_rate_hz, breath=breath, moving=moving,
+        people,
+        chance,
+        ecg,
+        time_s=time_s,
+        sample_rate_hz=sample_rate_hz,
+        breath=breath,
+        moving=moving,
     )
     return Stretch(ppg, ecg, moving, apart, pulses)
 
@@ -93,5 +103,7 @@ def _light(people: People, pulse: Float32Array, apart: Float32Array) -> None:
     pulse *= column["light_level"]
     if apart.any():
         # Off the skin the diode sees the room, a tenth of the light, and no pulse.
-        pulse += np.minimum(apart * 3, 1) * (np.float32(0.1) * column["light_level"] - pulse)
+        pulse += np.minimum(apart * 3, 1) * (
+            np.float32(0.1) * column["light_level"] - pulse
+        )
     np.clip(pulse, 0, 1, out=pulse)
