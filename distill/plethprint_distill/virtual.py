@@ -1,0 +1,92 @@
+"""Virtual wearers as a corpus: windows with exact labels, as many as wanted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plethprint.resample import resample_rows
+from plethprint.signal import ECG, PPG, window_rows
+from plethprint_distill.physiology import (
+    INTERVAL_TARGETS,
+    SHAPE_POINTS,
+    TARGETS,
+    VIRTUAL_TARGETS,
+    interval_targets,
+    pulse_shape,
+)
+from plethprint_distill.windows import WindowSet
+from plethprint_sim.batch import simulate_batch
+
+__all__ = ["virtual_windows"]
+
+_WARM_UP_S = 4.0
+_BASE_RATE_HZ = 125.0
+_RATES_HZ = (25.0, 30.0, 50.0, 64.0, 100.0, 125.0, 125.0)
+"""Rates of the simulated sensors: a fingerprint must not tell them apart."""
+
+
+def virtual_windows(count: int, *, seed: int, chunk: int = 1000) -> WindowSet:
+    """`count` windows of as many random wearers, settled and cold by turns.
+
+    Parameters
+    ----------
+    count
+        Number of windows.
+    seed
+        Same seed, same bytes.
+    chunk
+        Windows simulated at a time; part of the seed's meaning.
+    """
+    rng = np.random.default_rng([seed, 77])
+    parts = [
+        _chunk(min(chunk, count - first), seed * 1_000_003 + first, rng, cold=turn % 3 == 2)
+        for turn, first in enumerate(range(0, count, chunk))
+    ]
+    return WindowSet(
+        **{
+            key: np.concatenate([getattr(part, key) for part in parts])
+            for key in WindowSet.__dataclass_fields__
+        }
+    )
+
+
+def _chunk(count: int, seed: int, rng: np.random.Generator, *, cold: bool) -> WindowSet:
+    warm_up_s = 0.0 if cold else _WARM_UP_S
+    rate_hz = float(rng.choice(_RATES_HZ))
+    # The ECG keeps a rate that shows its QRS; only the optical sensor's rate varies.
+    waves = simulate_batch(
+        count, seed=seed, duration_s=PPG.window_s + warm_up_s, sample_rate_hz=_BASE_RATE_HZ
+    )
+    raw = waves.ppg
+    if rate_hz < _BASE_RATE_HZ:
+        raw = _at_rate(raw, rate_hz)
+    ppg, _ = window_rows(raw, rate_hz, warm_up_s=warm_up_s)
+    ecg, _ = window_rows(waves.ecg, _BASE_RATE_HZ, spec=ECG, warm_up_s=warm_up_s)
+    labels = waves.labels
+    targets = np.full((count, len(TARGETS)), np.nan, np.float32)
+    first = len(INTERVAL_TARGETS)
+    for column, name in enumerate(VIRTUAL_TARGETS):
+        values = labels[name.removeprefix("log_")]
+        targets[:, first + column] = (
+            np.log(values + 0.01) if name.startswith("log_") else values
+        )
+    for row, beats in enumerate(waves.beat_times_s):
+        inside = beats[(beats >= warm_up_s) & (beats < warm_up_s + PPG.window_s)]
+        targets[row, :first] = interval_targets(inside - warm_up_s)
+        targets[row, -SHAPE_POINTS:] = pulse_shape(ppg[row], inside - warm_up_s)
+    names = np.array([f"virtual/{seed}-{row}" for row in range(count)])
+    return WindowSet(
+        ppg=ppg,
+        ecg=ecg,
+        has_ecg=ecg.any(axis=1),
+        targets=targets,
+        rhythm=labels["rhythm"].astype(np.int8),
+        person=names,
+        record=names,
+        start_s=np.zeros(count, np.float32),
+    )
+
+
+def _at_rate(rows: np.ndarray, rate_hz: float) -> np.ndarray:  # type: ignore[type-arg]
+    count = round(rows.shape[1] * rate_hz / _BASE_RATE_HZ)
+    return resample_rows(rows.astype(np.float64), _BASE_RATE_HZ, rate_hz, count)

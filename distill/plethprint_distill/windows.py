@@ -1,0 +1,168 @@
+"""Window sets: every corpus in one form, ready to train on.
+
+A set is a folder of plain .npy arrays (read by memory map) and one JSON file with its
+corpora, licences and people. Windows come from the SDK's own preprocessing: settled ones
+out of the running filter, and cold ones cut from the raw signal as a row of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from plethprint.alignment import align_pair
+from plethprint.errors import RecordingError, SignalError
+from plethprint.signal import ECG, PPG, window_rows, windows_of
+from plethprint_distill.corpora import CorpusRecording
+from plethprint_distill.physiology import (
+    INTERVAL_TARGETS,
+    TARGETS,
+    beats_of_ecg,
+    interval_targets,
+    pulse_shape,
+)
+
+__all__ = ["WindowSet", "concatenate", "windows_of_recording"]
+
+MAX_MISSING = 0.05
+"""Windows with a larger share of missing samples are left out, flat ones as well."""
+
+
+@dataclass(frozen=True)
+class WindowSet:
+    """N windows with their people and what is known of them."""
+
+    ppg: npt.NDArray[np.int8]
+    """(N, PPG.window_samples)"""
+    ecg: npt.NDArray[np.int8]
+    """(N, ECG.window_samples); zeros where `has_ecg` is false."""
+    has_ecg: npt.NDArray[np.bool_]
+    targets: npt.NDArray[np.float32]
+    """(N, len(TARGETS)); NaN where unknown."""
+    rhythm: npt.NDArray[np.int8]
+    """(N,) code of the virtual wearer's rhythm, -1 where unknown."""
+    person: npt.NDArray[np.str_]
+    """(N,) "corpus/person"."""
+    record: npt.NDArray[np.str_]
+    start_s: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ppg)
+
+    def take(self, index: npt.NDArray[Any]) -> WindowSet:
+        """The windows at `index` (a mask or positions)."""
+        return WindowSet(**{key: value[index] for key, value in self._arrays()})
+
+    def _arrays(self) -> Iterator[tuple[str, Any]]:
+        return ((key, getattr(self, key)) for key in self.__dataclass_fields__)
+
+    def save(self, folder: Path, *, about: dict[str, Any] | None = None) -> None:
+        """Write the arrays and, last, `about.json`: a set without it is not finished."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for key, value in self._arrays():
+            np.save(folder / f"{key}.npy", value)
+        people = {str(p) for p in self.person}
+        facts = {"windows": len(self), "people": len(people), **(about or {})}
+        (folder / "about.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> WindowSet:
+        """Read a set by memory map.
+
+        Raises
+        ------
+        RecordingError
+            If the folder holds no finished set.
+        """
+        if not (folder / "about.json").is_file():
+            raise RecordingError(f"{folder} holds no finished window set: prepare it first")
+        return cls(
+            **{
+                key: np.load(folder / f"{key}.npy", mmap_mode="r")
+                for key in cls.__dataclass_fields__
+            }
+        )
+
+
+def concatenate(sets: Iterable[WindowSet]) -> WindowSet:
+    """One set of several, in their order."""
+    parts = [dict(part._arrays()) for part in sets]
+    return WindowSet(**{key: np.concatenate([p[key] for p in parts]) for key in parts[0]})
+
+
+def windows_of_recording(
+    recording: CorpusRecording, *, hop_s: float = 2.5, cold_share: float = 0.3, seed: int = 0
+) -> WindowSet | None:
+    """Windows of a recording with PPG, without gaps; None when nothing is left.
+
+    A pair is first brought to one physiological lag. `cold_share` of the windows are cut
+    raw and filtered from a cold start, as rows of an evaluation set are.
+    """
+    ppg, rate_hz, ecg = recording.ppg, recording.ppg_rate_hz, recording.ecg
+    if ppg is None:
+        return None
+    pulse = np.asarray(ppg, dtype=np.float64)
+    heart = None if ecg is None else np.asarray(ecg, dtype=np.float64)
+    if heart is not None:
+        length = min(heart.size, pulse.size)
+        try:
+            heart, pulse, _ = align_pair(heart[:length], pulse[:length], rate_hz)
+        except SignalError:
+            heart = None  # flat or too short: what is left is a PPG
+    found = windows_of(pulse, rate_hz, hop_s=hop_s)
+    if not found:
+        return None
+    starts = np.array([w.start_s for w in found])
+    windows = np.stack([w.samples for w in found])
+    missing = np.array([w.missing for w in found])
+    hearts = np.zeros((len(found), ECG.window_samples), np.int8)
+    if heart is not None:
+        runs = windows_of(heart, rate_hz, spec=ECG, hop_s=hop_s)[: len(found)]
+        hearts[: len(runs)] = np.stack([w.samples for w in runs])
+        missing[: len(runs)] = np.maximum(missing[: len(runs)], [w.missing for w in runs])
+    rng = np.random.default_rng([seed, *recording.record.encode()])
+    cold = rng.random(len(found)) < cold_share
+    for row in np.flatnonzero(cold):
+        first = round(starts[row] * rate_hz)
+        cut = slice(first, first + round(PPG.window_s * rate_hz))
+        if pulse[cut].size >= 0.98 * PPG.window_s * rate_hz:
+            windows[row] = window_rows(pulse[None, cut], rate_hz)[0][0]
+    beats = np.empty(0) if heart is None else beats_of_ecg(heart, rate_hz)
+    targets = np.full((len(found), len(TARGETS)), np.nan, np.float32)
+    for row, start in enumerate(starts):
+        inside = beats[(beats >= start) & (beats < start + PPG.window_s)] - start
+        targets[row, : len(INTERVAL_TARGETS)] = interval_targets(inside)
+        targets[row, -len(pulse_shape(windows[row], inside)) :] = pulse_shape(
+            windows[row], inside
+        )
+    keep = (missing <= MAX_MISSING) & windows.any(axis=1)
+    if not keep.any():
+        return None
+    names = np.array([f"{recording.corpus}/{recording.person}", recording.record])
+    return WindowSet(
+        ppg=windows,
+        ecg=hearts,
+        has_ecg=hearts.any(axis=1),
+        targets=targets,
+        rhythm=np.full(len(found), -1, np.int8),
+        person=np.full(len(found), names[0]),
+        record=np.full(len(found), names[1]),
+        start_s=starts.astype(np.float32),
+    ).take(keep)
+
+
+def about(corpora: Iterable[Any], **facts: Any) -> dict[str, Any]:
+    """What a set's JSON says of its corpora."""
+    return {
+        "corpora": [{"name": c.name, "licence": c.licence} for c in corpora],
+        "ppg": asdict(PPG),
+        "ecg": asdict(ECG),
+        "targets": list(TARGETS),
+        **facts,
+    }
