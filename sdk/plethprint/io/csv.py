@@ -1,0 +1,95 @@
+"""Recordings in text tables, as phones, loggers and spreadsheets write them.
+
+Taken as they come: cells parted by commas, semicolons, tabs or blanks; a decimal comma
+where cells are not parted by commas; a header or none; ``#`` comments; empty cells and
+words such as ``NaN`` for missing samples.
+
+The PPG is the column called ``ppg``, ``pleth``, ``bvp``, ``green``, ``ir`` or ``red``
+(in this order, with or without a unit), or the only one left besides time and ECG. A
+time column (``t``, ``time``, ``timestamp``, with a unit such as ``_ms`` or without, or
+ISO 8601; without a header, a first column that always rises) gives the rate. Where it
+jumps, the missing samples are filled in as NaN and counted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from plethprint.errors import RecordingError
+from plethprint.io.recording import Recording, agreed_rate_hz
+from plethprint.io.table import Table, words_of
+from plethprint.io.time_stamps import fill_gaps, guess_unit_s, missing_after, rate_of
+
+__all__ = ["read_csv"]
+
+_PPG_WORDS = ("ppg", "pleth", "bvp", "green", "ir", "red")
+_ECG_NAMES = (["ii"], ["mlii"], ["i"])
+_TIME_WORDS = ("t", "time", "timestamp", "timestamps", "ts", "datetime", "seconds")
+_UNITS_S = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_UNIX_TIME_FROM = 1e8  # smaller stamps count from the start of the recording
+
+
+def read_csv(path: Path, sample_rate_hz: float | None, column: str | None) -> Recording:
+    """Read one recording from a text table; see `read_recording`."""
+    table = Table.read(path)
+    time = _time_column(table)
+    ecg = table.find(lambda words: words[:1] in (["ecg"], ["ekg"]) or words in _ECG_NAMES)
+    ppg = _ppg_column(table, time, ecg) if column is None else table.index(column)
+    ecg = None if ecg in (ppg, time) else ecg
+    signals = {index: table.numbers(index) for index in (ppg, ecg) if index is not None}
+    start, stated_hz, gap_samples = 0.0, None, 0
+    if time is not None:
+        stamps_s = table.moments(time)
+        stamps_s = stamps_s * _unit_s(table.names[time], stamps_s)
+        stated_hz = rate_of(stamps_s, table.line_numbers, str(path))
+        missing = missing_after(stamps_s, stated_hz, str(path))
+        signals = {index: fill_gaps(values, missing) for index, values in signals.items()}
+        gap_samples = int(missing.sum())
+        start = float(stamps_s[0]) if stamps_s[0] >= _UNIX_TIME_FROM else 0.0
+    rate_hz = agreed_rate_hz(stated_hz, sample_rate_hz, str(path))
+    has_ecg = ecg is not None and bool(np.isfinite(signals[ecg]).any())
+    return Recording(
+        ppg=signals[ppg].astype(np.float32),
+        sample_rate_hz=rate_hz,
+        name=path.stem,
+        ecg=signals[ecg].astype(np.float32) if has_ecg and ecg is not None else None,
+        ecg_rate_hz=rate_hz if has_ecg else None,
+        start=start,
+        gap_samples=gap_samples,
+    )
+
+
+def _time_column(table: Table) -> int | None:
+    if table.has_header:
+        return table.find(lambda words: bool(words) and words[0] in _TIME_WORDS)
+    if len(table.names) < 2 or len(table.rows) < 2:
+        return None
+    try:
+        rises = np.diff(table.moments(0)) > 0
+    except RecordingError:
+        return None
+    return 0 if rises.all() else None
+
+
+def _ppg_column(table: Table, time: int | None, ecg: int | None) -> int:
+    for word in _PPG_WORDS:
+        for index, name in enumerate(table.names):
+            words = words_of(name)
+            if words and words[0].rstrip("0123456789") == word:  # also ppg1, ppg_green
+                return index
+    left = [index for index in range(len(table.names)) if index not in (time, ecg)]
+    if len(left) == 1:
+        return left[0]
+    raise RecordingError(
+        f"{table.path} does not say which column is the PPG; choose one with column: "
+        f"it has {table.listed()}"
+    )
+
+
+def _unit_s(name: str, stamps: npt.NDArray[np.float64]) -> float:
+    words = words_of(name)
+    unit = _UNITS_S.get(words[-1]) if words else None
+    return guess_unit_s(stamps) if unit is None else unit

@@ -1,0 +1,99 @@
+"""What every reader gives: PPG at a known rate, and ECG where the file has some."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from plethprint.errors import RecordingError, SampleRateError
+from plethprint.resample import MAX_RATE_HZ, MIN_RATE_HZ
+
+__all__ = ["Recording", "agreed_rate_hz"]
+
+_RATE_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One recording of one person.
+
+    Raises
+    ------
+    RecordingError
+        If a signal is not one-dimensional or has no finite sample.
+    SampleRateError
+        If a rate is outside 20..500 Hz.
+    """
+
+    ppg: npt.NDArray[np.float32]
+    """Pulse signal, shape (T,), in whatever unit the file had; NaN where missing."""
+    sample_rate_hz: float
+    """Rate of `ppg`, 20..500 Hz."""
+    name: str
+    """What to call it: the subject the file names, or the name of the file."""
+    ecg: npt.NDArray[np.float32] | None = None
+    """ECG from the same start, shape (T2,); None when the file has none."""
+    ecg_rate_hz: float | None = None
+    """Rate of `ecg`, Hz."""
+    start: float = 0.0
+    """Unix time of the first sample, s; 0 when the file does not tell."""
+    gap_samples: int = 0
+    """Samples that the file's time stamps show to be missing; they are NaN in `ppg`."""
+
+    def __post_init__(self) -> None:
+        _check_signal("PPG", self.ppg, self.sample_rate_hz, self.name)
+        if self.ecg is not None:
+            if self.ecg_rate_hz is None:
+                raise RecordingError(f"{self.name} has ECG but no rate for it")
+            _check_signal("ECG", self.ecg, self.ecg_rate_hz, self.name)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the PPG in seconds."""
+        return self.ppg.size / self.sample_rate_hz
+
+    @property
+    def missing(self) -> float:
+        """Share of the PPG that is missing, 0..1."""
+        return float(np.isnan(self.ppg).mean())
+
+
+def agreed_rate_hz(stated_hz: float | None, given_hz: float | None, where: str) -> float:
+    """Return the rate from what the file states and what the caller gave.
+
+    Raises
+    ------
+    RecordingError
+        If neither is known, or the two differ by more than 2 %.
+    SampleRateError
+        If the caller's rate is no rate at all.
+    """
+    if given_hz is not None and not (math.isfinite(given_hz) and given_hz > 0):
+        raise SampleRateError(f"sample_rate_hz must be a positive rate, not {given_hz}")
+    if stated_hz is None and given_hz is None:
+        raise RecordingError(
+            f"{where} does not say its sample rate; give it as sample_rate_hz"
+        )
+    if stated_hz is None or given_hz is None:
+        return float(stated_hz or given_hz or 0.0)
+    if abs(stated_hz - given_hz) > _RATE_TOLERANCE * stated_hz:
+        raise RecordingError(
+            f"{where} has a rate of {stated_hz:g} Hz, but {given_hz:g} Hz was given; "
+            "leave sample_rate_hz out to take the file's own"
+        )
+    return stated_hz
+
+
+def _check_signal(
+    what: str, samples: npt.NDArray[np.float32], rate_hz: float, name: str
+) -> None:
+    if samples.ndim != 1 or not np.isfinite(samples).any():
+        raise RecordingError(f"the {what} of {name} holds no samples")
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise SampleRateError(
+            f"the {what} of {name} has {rate_hz:g} Hz, but only {MIN_RATE_HZ:g} to "
+            f"{MAX_RATE_HZ:g} Hz can be used"
+        )

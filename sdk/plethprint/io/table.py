@@ -1,0 +1,209 @@
+"""A text table with named columns of numbers, whatever wrote it."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from plethprint.errors import RecordingError
+
+__all__ = ["Table", "words_of"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "inf", "-inf", "+inf"})
+_SHOWN_NAMES = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Cells of a text table; comments and empty lines are left out."""
+
+    path: Path
+    names: tuple[str, ...]
+    """Column names; ``"0"``, ``"1"``, ... when the file has no header."""
+    has_header: bool
+    decimal_comma: bool
+    line_numbers: tuple[int, ...]
+    """Line of each row in the file, from 1."""
+    rows: tuple[list[str], ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Table:
+        """Read a table: cells parted by tabs, semicolons, commas or blanks.
+
+        Raises
+        ------
+        RecordingError
+            If it is not text, is empty, or rows differ in length.
+        """
+        lines = _content_lines(path)
+        delimiter = next((mark for mark in "\t;," if mark in lines[0][1]), None)
+        texts = [text for _, text in lines]
+        try:
+            cells = (
+                [text.split() for text in texts]
+                if delimiter is None
+                else [
+                    [cell.strip() for cell in row]
+                    for row in csv.reader(texts, delimiter=delimiter)
+                ]
+            )
+        except csv.Error as error:
+            raise RecordingError(f"{path} is not a text table: {error}") from error
+        if len(cells) != len(lines):
+            raise RecordingError(f"{path} has a quotation mark that is never closed")
+        decimal_comma = delimiter != ","
+        has_header = not all(
+            _is_value(cell, decimal_comma) or _is_moment(cell) for cell in cells[0]
+        )
+        width = len(cells[0])
+        names = cells[0] if has_header else [str(number) for number in range(width)]
+        first = 1 if has_header else 0
+        if len(cells) == first:
+            raise RecordingError(f"{path} has a header but no samples")
+        for (number, _), row in zip(lines[first:], cells[first:], strict=True):
+            if len(row) == width + 1 and not row[-1]:
+                row.pop()  # a delimiter at the end of the line
+            if len(row) != width:
+                raise RecordingError(
+                    f"line {number} of {path} has {len(row)} cells, not {width}"
+                )
+        return cls(
+            path=path,
+            names=tuple(names),
+            has_header=has_header,
+            decimal_comma=decimal_comma,
+            line_numbers=tuple(number for number, _ in lines[first:]),
+            rows=tuple(cells[first:]),
+        )
+
+    def find(self, matches: Callable[[list[str]], bool]) -> int | None:
+        """Return the first column whose name, as `words_of` it, matches."""
+        for index, name in enumerate(self.names):
+            if matches(words_of(name)):
+                return index
+        return None
+
+    def index(self, name: str) -> int:
+        """Return the column called `name`, whatever its case.
+
+        Raises
+        ------
+        RecordingError
+            If there is none; the message lists the columns there are.
+        """
+        wanted = name.strip().lower()
+        for index, known in enumerate(self.names):
+            if known.lower() == wanted:
+                return index
+        raise RecordingError(f"{self.path} has no column {name!r}; it has {self.listed()}")
+
+    def listed(self) -> str:
+        """Return the column names for a message."""
+        if not self.has_header:
+            return f"no header and {len(self.names)} columns, counted from 0"
+        shown = ", ".join(repr(name) for name in self.names[:_SHOWN_NAMES])
+        return shown + (", ..." if len(self.names) > _SHOWN_NAMES else "")
+
+    def numbers(self, column: int) -> FloatArray:
+        """Return a column as numbers, shape (T,), NaN where the cell says missing.
+
+        Raises
+        ------
+        RecordingError
+            If a cell holds something else; the message names its line.
+        """
+        return self._column(column, lambda cell: _number(cell, self.decimal_comma))
+
+    def moments(self, column: int) -> FloatArray:
+        """Return a column of numbers or ISO 8601 times (as Unix time, UTC), shape (T,).
+
+        Raises
+        ------
+        RecordingError
+            If a cell holds something else; the message names its line.
+        """
+
+        def moment(cell: str) -> float:
+            try:
+                return _number(cell, self.decimal_comma)
+            except ValueError:
+                return _unix_time(cell)
+
+        return self._column(column, moment)
+
+    def _column(self, column: int, parse: Callable[[str], float]) -> FloatArray:
+        values = np.empty(len(self.rows))
+        for row, cells in enumerate(self.rows):
+            try:
+                values[row] = parse(cells[column])
+            except ValueError as error:
+                raise RecordingError(
+                    f"line {self.line_numbers[row]} of {self.path} has "
+                    f"{cells[column][:40]!r} in column {self.names[column]!r}, "
+                    "where a number is expected"
+                ) from error
+        values[~np.isfinite(values)] = np.nan
+        return values
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words of a column name: ``"Time [ms]"`` gives ``["time", "ms"]``."""
+    return re.findall(r"[a-z]+[0-9]*", name.lower())
+
+
+def _content_lines(path: Path) -> list[tuple[int, str]]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error.strerror}") from error
+    if b"\0" in data:
+        raise RecordingError(f"{path} is not a text table but binary")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")  # units such as µV from older spreadsheets
+    lines = [
+        (number, line)
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    if not lines:
+        raise RecordingError(f"{path} is empty")
+    return lines
+
+
+def _number(cell: str, decimal_comma: bool) -> float:
+    if cell.lower() in _MISSING:
+        return np.nan
+    return float(cell.replace(",", ".") if decimal_comma else cell)
+
+
+def _unix_time(cell: str) -> float:
+    # Python 3.10 reads no "Z" for UTC.
+    moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", cell))
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def _is_value(cell: str, decimal_comma: bool) -> bool:
+    try:
+        _number(cell, decimal_comma)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_moment(cell: str) -> bool:
+    try:
+        _unix_time(cell)
+    except (ValueError, OverflowError):
+        return False
+    return True
