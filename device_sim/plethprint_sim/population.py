@@ -98,8 +98,6 @@ def _heart(
     rate = lowest + (highest - lowest) * rng.random(n) ** lean
     # Vagal tone, and with it the breath in the pulse, fades with age and rate.
     calm = np.exp(-(age_years - 18) / 60) * (70 / rate).clip(0.15, 1.6) ** 1.3
-    rare = np.isin(rhythm, (PVC, PAC))
-    runs = np.isin(rhythm, (SVT, VT))
     return {
         "rhythm": rhythm.astype(np.float64),
         "heart_rate_bpm": rate,
@@ -111,13 +109,13 @@ def _heart(
         "drift_phase": rng.uniform(0, 2 * np.pi, n),
         "interval_jitter": _log_uniform(rng, 0.001, 0.012, n),
         "af_spread": rng.uniform(0.10, 0.34, n),
-        "ectopic_rate": np.where(rare, _log_uniform(rng, 0.05, 0.4, n), 0.0),
+        "ectopic_rate": _log_uniform(rng, 0.05, 0.4, n),
         "ectopic_focus": rng.random(n),
         "couplet_rate": np.where(rng.random(n) < 0.3, rng.uniform(0, 0.4, n), 0.0),
         "prematurity": np.where(
             rhythm == PAC, rng.uniform(0.55, 0.85, n), rng.uniform(0.48, 0.8, n)
         ),
-        "run_rate": np.where(runs, rng.uniform(0.03, 0.15, n), 0.0),
+        "run_rate": rng.uniform(0.03, 0.15, n),
         "run_bpm": np.maximum(rng.uniform(130, 220, n), 1.35 * rate),
         "filling_s": rng.uniform(0.18, 0.55, n),
         "ectopic_ejection": rng.uniform(0.35, 0.9, n),

@@ -116,7 +116,7 @@ def first_state(
     interval = 60.0 / people["heart_rate_bpm"]
     run_left = np.zeros(n)
     if in_run:
-        has_runs = people["run_rate"] > 0
+        has_runs = (people["rhythm"] == SVT) | (people["rhythm"] == VT)
         run_left = np.where(has_runs, np.floor(rng.uniform(-6, 40, n)).clip(0), 0.0)
     return HeartState(
         time_s=start_s - interval * rng.uniform(0, 1, n),
@@ -154,6 +154,8 @@ def next_beats(
     wide = (
         (rhythm == PVC) | (rhythm == VT) | (alternates & (people["ectopic_focus"] < 0.85))
     )
+    has_ectopy = (rhythm == PVC) | (rhythm == PAC)
+    run_rate = np.where((rhythm == SVT) | (rhythm == VT), people["run_rate"], 0.0)
     base_s = 60.0 / people["heart_rate_bpm"]
     time, interval, previous = state.time_s, state.interval_s, state.previous_interval_s
     pause, early_last, run_left = state.pause_s, state.early_last, state.run_left
@@ -175,16 +177,16 @@ def next_beats(
         floor_s = 0.28 + 0.04 * chance[2]
         following = np.where(fibrillates, np.maximum(irregular_s, floor_s), sinus_s)
 
-        starts = (run_left <= 0) & (chance[0] < people["run_rate"])
+        starts = (run_left <= 0) & (chance[0] < run_rate)
         run_left = np.where(
             starts, np.floor(5 + 40 * chance[1]), np.maximum(run_left - 1, 0)
         )
         running = run_left > 0
         may_repeat = chance[1] < people["couplet_rate"]
-        early = np.where(alternates, ~early_last, (chance[0] < people["ectopic_rate"])) & (
-            ~early_last | may_repeat | alternates
-        )
-        early &= ~running & ~fibrillates & (rhythm != SVT) & (rhythm != VT)
+        early = np.where(
+            alternates, ~early_last, has_ectopy & (chance[0] < people["ectopic_rate"])
+        ) & (~early_last | may_repeat | alternates)
+        early &= ~running
         early_s = sinus_s * (people["prematurity"] + 0.03 * wobble[1])
         following = np.where((pause > 0) & ~early, pause, following)
         following = np.where(early, early_s, following)

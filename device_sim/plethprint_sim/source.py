@@ -22,19 +22,20 @@ BoolArray = npt.NDArray[np.bool_]
 class SignalSource(Protocol):
     """Paired signals by absolute sample index; the same index, always the same sample."""
 
-    @property
-    def sample_rate_hz(self) -> float:
-        """Samples a second of both signals."""
+    sample_rate_hz: float
+    """Samples a second of both signals."""
 
     @property
     def length(self) -> int | None:
         """Number of samples, or None when there is no end."""
 
-    def read(self, start_index: int, count: int) -> tuple[Float32Array, Float32Array]:
-        """PPG and ECG, float32 (count,) each; fewer at the end; NaN where missing."""
+    def read(
+        self, start_index: int, count: int
+    ) -> tuple[Float32Array, Float32Array | None]:
+        """PPG and ECG (None without one), float32 (count,) each; fewer at the end."""
 
     def counts(self, start_index: int, count: int) -> npt.NDArray[np.int32]:
-        """PPG as 24-bit signed counts, int32."""
+        """PPG as 24-bit signed counts, int32 (count,); fewer at the end."""
 
     def contact(self, start_index: int, count: int) -> BoolArray:
         """Whether the sensor touches the skin, for each sample."""

@@ -57,18 +57,13 @@ class WearerStream:
             raise SignalError(f"expected a seed that is not negative, got {seed}")
         self.wearer = wearer
         self.seed = seed
-        self._rate_hz = float(sample_rate_hz)
+        self.sample_rate_hz = float(sample_rate_hz)
         self._people = wearer.traits()
         self._block = round(_BLOCK_S * sample_rate_hz)
         self._state = first_state(self._people, self._rng(0, 0), start_s=-LEAD_S)
         self._beats: list[Beats] = []
         self._chances: OrderedDict[int, Chance] = OrderedDict()
         self._stretches: OrderedDict[int, Stretch] = OrderedDict()
-
-    @property
-    def sample_rate_hz(self) -> float:
-        """Samples a second of both signals."""
-        return self._rate_hz
 
     @property
     def length(self) -> int | None:
@@ -105,8 +100,8 @@ class WearerStream:
 
     def beat_times_s(self, start_s: float, stop_s: float) -> FloatArray:
         """Times of the R peaks from `start_s` to before `stop_s`, seconds."""
-        last = int(stop_s * self._rate_hz // self._block)
-        first = int(start_s * self._rate_hz // self._block)
+        last = int(stop_s * self.sample_rate_hz // self._block)
+        first = int(start_s * self.sample_rate_hz // self._block)
         time_s = self._beats_around(first, last).time_s[0]
         return np.asarray(time_s[(time_s >= start_s) & (time_s < stop_s)])
 
@@ -128,9 +123,9 @@ class WearerStream:
                 self._people,
                 self._beats_around(block, block),
                 self._chance_of(block),
-                start_s=block * self._block / self._rate_hz,
+                start_s=block * self._block / self.sample_rate_hz,
                 samples=self._block,
-                sample_rate_hz=self._rate_hz,
+                sample_rate_hz=self.sample_rate_hz,
             )
             self._stretches[block] = made
             if len(self._stretches) > _BLOCKS_KEPT:
@@ -139,7 +134,7 @@ class WearerStream:
 
     def _beats_around(self, first_block: int, last_block: int) -> Beats:
         """Beats of these blocks, the one before and the one after."""
-        block_s = self._block / self._rate_hz
+        block_s = self._block / self.sample_rate_hz
         while len(self._beats) <= last_block + 1:
             index = len(self._beats)
             beats, self._state = next_beats(
@@ -158,7 +153,7 @@ class WearerStream:
     def _chance_of(self, block: int) -> Chance:
         """Chance of a block; its splines end on the next block's first knots."""
         here, following = self._drawn(block), self._drawn(block + 1)
-        counts = knots_in(self._block / self._rate_hz)
+        counts = knots_in(self._block / self.sample_rate_hz)
 
         def knots(
             now: tuple[Float32Array, ...], then: tuple[Float32Array, ...]
@@ -189,9 +184,9 @@ class WearerStream:
             drawn = draw_chance(
                 self._people,
                 self._rng(2, block),
-                start_s=block * self._block / self._rate_hz,
+                start_s=block * self._block / self.sample_rate_hz,
                 samples=self._block,
-                sample_rate_hz=self._rate_hz,
+                sample_rate_hz=self.sample_rate_hz,
             )
             self._chances[block] = drawn
             if len(self._chances) > _BLOCKS_KEPT:

@@ -69,16 +69,16 @@ class Wearer:
     """Chance from beat to beat, as a share of the interval."""
     af_spread: float = 0.22
     """Spread (log sd) of the intervals while the atria fibrillate."""
-    ectopic_rate: float = 0.0
-    """Share of beats after which an early one comes; for "pvc" and "pac"."""
+    ectopic_rate: float = 0.15
+    """Chance at each beat that the next comes early; for "pvc" and "pac" only."""
     ectopic_focus: float = 0.5
     """0..1; above 0.85 the early beats of a bigeminy are atrial."""
     couplet_rate: float = 0.0
     """Chance that an early beat may follow another."""
     prematurity: float = 0.62
     """Interval before an early beat, as a share of the regular one."""
-    run_rate: float = 0.0
-    """Chance at each beat that a run begins; for "svt" and "vt"."""
+    run_rate: float = 0.06
+    """Chance at each beat that a run begins; for "svt" and "vt" only."""
     run_bpm: float = 160.0
     filling_s: float = 0.32
     """Time constant with which the heart fills."""
