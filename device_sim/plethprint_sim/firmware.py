@@ -1,0 +1,358 @@
+"""What the firmware of a virtual wearable does, without the Bluetooth around it.
+
+Control point, sample clock, frames, transmit buffer, self-test and on-device fingerprints:
+a reference of the device's side of ``docs/ble-profile.md``. `plethprint_sim.wearable` puts
+it behind a GATT server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from plethprint.ble import open_profile as profile
+from plethprint.errors import ControlError
+from plethprint.signal import PPG
+from plethprint_sim.device_clock import DeviceClock
+from plethprint_sim.sensor import PpgSource, SampleBlock, Sensor
+from plethprint_sim.transmit_buffer import TransmitBuffer
+
+__all__ = ["DeviceEncoder", "DeviceFingerprinter", "Firmware", "Subscriptions"]
+
+_LOGGER = logging.getLogger(__name__)
+
+_FINGERPRINTS_KEPT = 16
+_FINGERPRINT_FIXED_BYTES = 41  # header and checksum of `plethprint.Fingerprint.to_bytes`
+_HOP_MS = range(100, 60_001)
+_ATT_NOTIFY_BYTES = 3
+_Status = profile.ControlStatus
+
+
+class DeviceEncoder(Protocol):
+    """The int8 encoder on the device; `plethprint.encoder.Encoder` is one."""
+
+    dim: int
+
+    def run(self, windows: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        """Encode windows int8 (N, T) to vectors int8 (N, D)."""
+
+
+class DeviceFingerprinter(Protocol):
+    """Fingerprints on the device; `plethprint.Fingerprinter` is one."""
+
+    def stream(
+        self, sample_rate_hz: float, *, hop_s: float, polarity: int, start: float
+    ) -> Any:
+        """Open a stream with ``push(samples) -> list[Fingerprint]``."""
+
+
+@dataclass(frozen=True)
+class Subscriptions:
+    """What the firmware knows about the link a request came over."""
+
+    mtu: int
+    """ATT MTU, bytes."""
+    ppg: bool
+    """Whether the host takes PPG notifications."""
+    fingerprint: bool
+    """Whether the host takes fingerprint notifications."""
+
+
+class Firmware:
+    """State of the device, from power-on to power-off.
+
+    Parameters
+    ----------
+    source : PpgSource
+        What the sensor sees.
+    info : profile.Info
+        What the device says about itself; channels, rate, bits and buffer are obeyed.
+    clock : DeviceClock
+        The device's crystal.
+    encoder, fingerprinter : optional
+        Answer self-tests and make fingerprints on the device.
+    frame_s : float
+        Time that a frame covers, as far as the MTU allows.
+    encode_time_s : float
+        Time that the microcontroller takes for a window.
+    """
+
+    def __init__(
+        self,
+        source: PpgSource,
+        info: profile.Info,
+        clock: DeviceClock,
+        *,
+        encoder: DeviceEncoder | None = None,
+        fingerprinter: DeviceFingerprinter | None = None,
+        frame_s: float = 0.125,
+        encode_time_s: float = 0.04,
+    ) -> None:
+        self.info = info
+        self.on_output: Callable[[], None] = lambda: None
+        self.exhausted = asyncio.Event()
+        self.failure: BaseException | None = None
+        self._clock = clock
+        self._rate_hz = source.sample_rate_hz
+        self._sensor = Sensor(source, clock, bits=info.bits)
+        self._encoder = encoder
+        self._encode_time_s = encode_time_s
+        self._fingerprinter = fingerprinter
+        self._block_samples = max(1, round(frame_s * self._rate_hz))
+        self._buffer = TransmitBuffer(max(1, round(info.buffer_ms / 1000 * self._rate_hz)))
+        self._fingerprints: deque[bytes] = deque(maxlen=_FINGERPRINTS_KEPT)
+        self._self_test = profile.SelfTestReceiver()
+        self._sampling: asyncio.Task[None] | None = None
+        self._linger: asyncio.TimerHandle | None = None
+        self._channel_mask = 0  # of the stream, 0 when idle
+        self._frame_samples = 1
+        self._stream_from = 0
+        self._sequence = 0
+        self._fingerprint_stream: Any = None
+        self._fingerprints_from = 0
+        self._unix_offset_s: float | None = None
+
+    # The control point.
+
+    def answer(self, value: bytes, link: Subscriptions) -> profile.ControlResponse:
+        """Carry out one request and say how it went."""
+        try:
+            request = profile.ControlRequest.from_bytes(value)
+        except ControlError as error:
+            return profile.ControlResponse(error.opcode, _Status(error.status))
+        flags = profile.StreamFlags(0)
+        status = _Status.OK
+        if request.opcode is profile.Opcode.CAPABILITIES:
+            return self._capabilities(request)
+        if request.opcode is profile.Opcode.START:
+            status, flags = self._start(request, link)
+        elif request.opcode is profile.Opcode.STOP:
+            self._stop_stream()
+        elif request.opcode is profile.Opcode.START_FINGERPRINTS:
+            status = self._start_fingerprints(request, link)
+        elif request.opcode is profile.Opcode.STOP_FINGERPRINTS:
+            self._stop_fingerprints()
+        elif request.opcode is profile.Opcode.SET_TIME:
+            self._unix_offset_s = request.unix_time_us * 1e-6 - self._device_time_s()
+        if status is not _Status.OK:
+            return profile.ControlResponse(request.opcode, status)
+        return profile.ControlResponse(request.opcode, status, state=self.state(flags))
+
+    def state(self, flags: profile.StreamFlags) -> profile.StreamState:
+        """What the stream is doing; `flags` are added."""
+        if self._channel_mask:
+            flags |= profile.StreamFlags.STREAMING
+        if self._fingerprint_stream is not None:
+            flags |= profile.StreamFlags.FINGERPRINTS
+        if self._unix_offset_s is not None:
+            flags |= profile.StreamFlags.TIME_SET
+        now_s = asyncio.get_running_loop().time()
+        return profile.StreamState(
+            flags,
+            self._channel_mask,
+            self.info.rates_mhz[0] if self._channel_mask else 0,
+            self._clock.next_index(now_s) % (1 << 32),
+            self._clock.device_time_us(now_s),
+            self._sequence,
+        )
+
+    def _capabilities(self, request: profile.ControlRequest) -> profile.ControlResponse:
+        if not self._has_channels(request.channel_mask):
+            return profile.ControlResponse(request.opcode, _Status.UNSUPPORTED_CHANNELS)
+        can = profile.Capabilities(
+            request.channel_mask, self.info.bits, self.info.rates_mhz
+        )
+        return profile.ControlResponse(request.opcode, _Status.OK, capabilities=can)
+
+    def _start(
+        self, request: profile.ControlRequest, link: Subscriptions
+    ) -> tuple[profile.ControlStatus, profile.StreamFlags]:
+        nothing = profile.StreamFlags(0)
+        mask = request.channel_mask
+        if request.rate_mhz not in self.info.rates_mhz:
+            return _Status.UNSUPPORTED_RATE, nothing
+        if not self._has_channels(mask):
+            return _Status.UNSUPPORTED_CHANNELS, nothing
+        if not link.ppg:
+            return _Status.NOT_SUBSCRIBED, nothing
+        fitting = profile.samples_per_frame(link.mtu, mask.bit_count())
+        if fitting == 0:
+            return _Status.MTU_TOO_SMALL, nothing
+        self._frame_samples = min(fitting, self._block_samples)
+        if mask == self._channel_mask:
+            return _Status.OK, profile.StreamFlags.RESUMED
+        self._buffer.clear()
+        self._sequence = 0
+        self._channel_mask = mask
+        self._stream_from = self._switch_on()
+        return _Status.OK, nothing
+
+    def _start_fingerprints(
+        self, request: profile.ControlRequest, link: Subscriptions
+    ) -> profile.ControlStatus:
+        if self._fingerprinter is None:
+            return _Status.NOT_SUPPORTED
+        if request.hop_ms not in _HOP_MS:
+            return _Status.BAD_PARAMETER
+        if not link.fingerprint:
+            return _Status.NOT_SUBSCRIBED
+        size = (
+            _FINGERPRINT_FIXED_BYTES
+            + len(self.info.model.encode())
+            + self.info.fingerprint_dim
+        )
+        if size > link.mtu - _ATT_NOTIFY_BYTES:
+            return _Status.MTU_TOO_SMALL
+        self._fingerprints.clear()
+        self._fingerprints_from = self._switch_on()
+        taken_s = self._clock.host_time_s(self._fingerprints_from)
+        self._fingerprint_stream = self._fingerprinter.stream(
+            self._rate_hz,
+            hop_s=request.hop_ms / 1000,
+            polarity=self.info.channels[0].polarity,
+            start=self._clock.device_time_s(taken_s) + (self._unix_offset_s or 0.0),
+        )
+        return _Status.OK
+
+    def _has_channels(self, mask: int) -> bool:
+        return 0 < mask < 1 << len(self.info.channels)
+
+    def _device_time_s(self) -> float:
+        return self._clock.device_time_s(asyncio.get_running_loop().time())
+
+    # Sampling.
+
+    def _switch_on(self) -> int:
+        """Make sure that the sensor samples; index of the next sample."""
+        loop = asyncio.get_running_loop()
+        self._clock.start_sampling(loop.time(), self._rate_hz)
+        if self._sampling is None:
+            self._sampling = asyncio.ensure_future(
+                self._sensor.sample(self._block_samples, self._on_block)
+            )
+            self._sampling.add_done_callback(self._on_sampling_end)
+        return self._clock.next_index(loop.time())
+
+    def _switch_off_if_idle(self) -> None:
+        idle = not self._channel_mask and self._fingerprint_stream is None
+        if idle and self._sampling is not None:
+            self._sampling.cancel()
+            self._sampling = None
+
+    def _on_sampling_end(self, task: asyncio.Future[None]) -> None:
+        if task.cancelled():
+            return
+        self.failure = task.exception()
+        if self.failure is not None:
+            _LOGGER.error("the virtual sensor failed: %r", self.failure)
+        self._sampling = None
+        self._channel_mask = 0
+        self._fingerprint_stream = None
+        self.exhausted.set()
+
+    def _on_block(self, block: SampleBlock) -> None:
+        if self._channel_mask:
+            self._pack(block)
+        if self._fingerprint_stream is not None:
+            late = max(0, self._fingerprints_from - block.first_index)
+            samples = block.counts[late:, 0].astype(np.float64)
+            for fingerprint in self._fingerprint_stream.push(samples):
+                self._fingerprints.append(fingerprint.to_bytes())
+        self.on_output()
+
+    def _pack(self, block: SampleBlock) -> None:
+        wanted = [i for i in range(len(self.info.channels)) if self._channel_mask >> i & 1]
+        counts = block.counts[:, wanted]
+        # The block under way at START holds samples from before it.
+        for at in range(
+            max(0, self._stream_from - block.first_index), len(counts), self._frame_samples
+        ):
+            index = block.first_index + at
+            self._buffer.put(
+                profile.PpgFrame(
+                    sequence=self._sequence,
+                    first_index=index % (1 << 32),
+                    device_time_us=self._clock.device_time_us(
+                        self._clock.host_time_s(index)
+                    ),
+                    counts=counts[at : at + self._frame_samples],
+                    status=block.status,
+                )
+            )
+            self._sequence = (self._sequence + 1) % (1 << 16)
+
+    # Output and link.
+
+    def next_ppg(self, longest_bytes: int) -> bytes | None:
+        """Take the next PPG frame to notify, None when there is none."""
+        frame = self._buffer.take(longest_bytes)
+        return None if frame is None else frame.to_bytes()
+
+    def next_fingerprint(self) -> bytes | None:
+        """Take the next fingerprint to notify, None when there is none."""
+        return self._fingerprints.popleft() if self._fingerprints else None
+
+    async def self_test(self, value: bytes) -> profile.SelfTestResult | None:
+        """Take one self-test message; the result when it was the last one."""
+        nothing = np.empty(0, np.int8)
+        try:
+            complete = self._self_test.feed(value)
+        except profile.SelfTestRefused as refusal:
+            return profile.SelfTestResult(refusal.test_id, refusal.status, nothing)
+        if complete is None:
+            return None
+        test_id, window = complete
+        if self._encoder is None:
+            return profile.SelfTestResult(test_id, profile.SelfTestStatus.NO_MODEL, nothing)
+        if window.size != PPG.window_samples:
+            return profile.SelfTestResult(
+                test_id, profile.SelfTestStatus.WRONG_SIZE, nothing
+            )
+        await asyncio.sleep(self._encode_time_s)
+        try:
+            vector = self._encoder.run(window[np.newaxis])[0]
+        except Exception as error:  # whatever the encoder does, the device must answer
+            _LOGGER.error("the device's encoder failed: %r", error)
+            return profile.SelfTestResult(test_id, profile.SelfTestStatus.INTERNAL, nothing)
+        run_time_us = round(self._encode_time_s * 1e6)
+        return profile.SelfTestResult(
+            test_id, profile.SelfTestStatus.OK, vector, run_time_us
+        )
+
+    def on_link_up(self) -> None:
+        """A host connected: whatever lingers may be resumed."""
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+
+    def on_link_lost(self) -> None:
+        """The host is gone: keep sampling into the buffer for a while."""
+        self._self_test = profile.SelfTestReceiver()
+        self._linger = asyncio.get_running_loop().call_later(
+            self.info.linger_s, self.switch_off
+        )
+
+    def switch_off(self) -> None:
+        """Stop everything; the clocks run on."""
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        self._stop_stream()
+        self._stop_fingerprints()
+
+    def _stop_stream(self) -> None:
+        self._channel_mask = 0
+        self._buffer.clear()
+        self._switch_off_if_idle()
+
+    def _stop_fingerprints(self) -> None:
+        self._fingerprint_stream = None
+        self._fingerprints.clear()
+        self._switch_off_if_idle()

@@ -1,0 +1,484 @@
+"""A virtual wearable: a Bluetooth device that speaks the open profile.
+
+It is a real GATT server on bumble's stack. On an `AirLink` it lives in the same process as
+the SDK (`plethprint_sim.world`); on any HCI transport it is a device that phones and
+computers see (`serve`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bumble import hci
+from bumble.att import ATT_Error
+from bumble.core import UUID, AdvertisingData
+from bumble.device import Connection, Device
+from bumble.gatt import Characteristic, CharacteristicValue, Service
+from bumble.profiles.battery_service import BatteryService
+from bumble.profiles.device_information_service import DeviceInformationService
+from bumble.transport import open_transport
+
+from plethprint.ble import open_profile as profile
+from plethprint.signal import PPG
+from plethprint_sim.central import just_works
+from plethprint_sim.device_clock import DeviceClock
+from plethprint_sim.firmware import (
+    DeviceEncoder,
+    DeviceFingerprinter,
+    Firmware,
+    Subscriptions,
+)
+from plethprint_sim.sensor import PpgSource
+
+__all__ = ["VirtualWearable", "serve"]
+
+_LOGGER = logging.getLogger(__name__)
+
+_ATT_NOTIFY_BYTES = 3
+_CCCD_IMPROPERLY_CONFIGURED = 0xFD
+_PROCEDURE_IN_PROGRESS = 0xFE
+_ADVERT_BYTES = 31
+_RESPONSES_WAITING = 4
+# Packets handed to the controller at a time. The rest waits in the device's own buffer,
+# where an overflow is counted; the controller's would grow in silence.
+_PACKETS_IN_FLIGHT = 4
+_ADVERTISING_INTERVAL_MS = 100.0
+
+_Property = Characteristic.Properties
+_Permission = Characteristic.Permissions
+
+
+class VirtualWearable:
+    """A PPG wearable with the open profile, device information and battery level.
+
+    Parameters
+    ----------
+    source : PpgSource
+        What its sensor sees, such as `plethprint_sim.WearerStream`.
+    name : str
+        Advertised name, at most 29 bytes of UTF-8.
+    address : str, optional
+        Static random address; made from the name when not given.
+    channels : sequence of profile.Channel
+        Optical channels, one per column of the source.
+    encoder : DeviceEncoder, optional
+        Int8 encoder that answers self-tests.
+    fingerprinter : DeviceFingerprinter, optional
+        Makes fingerprints on the device.
+    model : str
+        Identity of the model on the device, ``name@version+hash8``.
+    clock_error_ppm : float
+        How much too fast the device's crystal runs; sampling runs on it too.
+    bits : int
+        Bits of the converter, 8..24.
+    buffer_s : float
+        Depth of the transmit buffer.
+    linger_s : int
+        How long the stream survives a lost link.
+    frame_s : float
+        Time that a frame covers, as far as the MTU allows.
+    encode_time_s : float
+        Time that the device takes to encode a window.
+    calibration : profile.Calibration, optional
+        Of this unit; one is made up when not given.
+    battery_percent : int
+        Battery level.
+    firmware : str
+        Firmware version.
+
+    Raises
+    ------
+    ValueError
+        The name is too long, or the channels do not fit.
+
+    Examples
+    --------
+    ::
+
+        wearable = VirtualWearable(WearerStream(Wearer(), seed=1))
+        async with VirtualWorld(wearable) as world:
+            async with plethprint.connect(backend=world.backend) as connected:
+                ...
+    """
+
+    def __init__(
+        self,
+        source: PpgSource,
+        *,
+        name: str = "pleth-01",
+        address: str | None = None,
+        channels: Sequence[profile.Channel] = (
+            profile.Channel(profile.ChannelKind.GREEN, 1, 525),
+        ),
+        encoder: DeviceEncoder | None = None,
+        fingerprinter: DeviceFingerprinter | None = None,
+        model: str = "",
+        clock_error_ppm: float = 0.0,
+        bits: int = 24,
+        buffer_s: float = 2.0,
+        linger_s: int = 60,
+        frame_s: float = 0.125,
+        encode_time_s: float = 0.04,
+        calibration: profile.Calibration | None = None,
+        battery_percent: int = 87,
+        firmware: str = "1.0.0",
+    ) -> None:
+        if not 1 <= len(name.encode()) <= _ADVERT_BYTES - 2:
+            raise ValueError(f"a name has 1..29 bytes, got {name!r}")
+        dim = 0 if encoder is None else encoder.dim
+        if fingerprinter is not None and dim == 0:
+            raise ValueError("a wearable with a fingerprinter needs its encoder too")
+        features = profile.Features.CALIBRATION | profile.Features.WALL_CLOCK
+        if encoder is not None:
+            features |= profile.Features.SELF_TEST
+        if fingerprinter is not None:
+            features |= profile.Features.FINGERPRINTS
+        self.info = profile.Info(
+            channels=tuple(channels),
+            rates_mhz=(round(source.sample_rate_hz * 1000),),
+            bits=bits,
+            features=features,
+            fingerprint_dim=dim,
+            window_samples=PPG.window_samples if dim else 0,
+            buffer_ms=round(buffer_s * 1000),
+            linger_s=linger_s,
+            firmware=firmware,
+            model=model,
+        )
+        self.info.to_bytes()  # refuses what does not fit
+        self.name = name
+        self.address = address or _static_address(name)
+        self.calibration = calibration or profile.Calibration(
+            tuple(
+                profile.ChannelCalibration(30.5 + i, -120 * i, 8000 + 100 * i, 2500)
+                for i in range(len(self.info.channels))
+            ),
+            serial=1,
+        )
+        self.battery_percent = battery_percent
+        self._source = source
+        self._encoder = encoder
+        self._fingerprinter = fingerprinter
+        self._clock_error_ppm = clock_error_ppm
+        self._frame_s = frame_s
+        self._encode_time_s = encode_time_s
+        self._device: Device | None = None
+        self._firmware: Firmware | None = None
+        self._connection: Connection | None = None
+        self._tasks: dict[asyncio.Task[None], None] = {}  # ordered, unlike a set
+        self._link_tasks: dict[asyncio.Task[None], None] = {}
+        self._responses: asyncio.Queue[bytes] = asyncio.Queue(_RESPONSES_WAITING)
+        self._results: deque[bytes] = deque()
+        self._work = asyncio.Event()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a host is connected."""
+        return self._connection is not None
+
+    @property
+    def device_firmware(self) -> Firmware:
+        """The running firmware.
+
+        Raises
+        ------
+        RuntimeError
+            The wearable is not switched on.
+        """
+        if self._firmware is None:
+            raise RuntimeError("the wearable is not switched on")
+        return self._firmware
+
+    async def start(self, hci_source: Any, hci_sink: Any) -> None:
+        """Switch on and advertise.
+
+        Parameters
+        ----------
+        hci_source, hci_sink : object
+            Both directions of a bumble transport to a controller.
+        """
+        loop = asyncio.get_running_loop()
+        self._firmware = Firmware(
+            self._source,
+            self.info,
+            DeviceClock(loop.time(), self._clock_error_ppm),
+            encoder=self._encoder,
+            fingerprinter=self._fingerprinter,
+            frame_s=self._frame_s,
+            encode_time_s=self._encode_time_s,
+        )
+        self._firmware.on_output = self._work.set
+        device = Device.with_hci(self.name, hci.Address(self.address), hci_source, hci_sink)
+        device.pairing_config_factory = just_works
+        device.on(Device.EVENT_CONNECTION, self._on_connection)
+        self._device = device
+        self._add_services(device)
+        await device.power_on()
+        advertisement, scan_response = _advertisement(self.name)
+        await device.start_advertising(
+            auto_restart=True,
+            advertising_data=advertisement,
+            scan_response_data=scan_response,
+            advertising_interval_min=_ADVERTISING_INTERVAL_MS,
+            advertising_interval_max=_ADVERTISING_INTERVAL_MS,
+        )
+
+    async def stop(self) -> None:
+        """Switch off.
+
+        Raises
+        ------
+        Exception
+            What the source raised, if sampling failed.
+        """
+        if self._device is None or self._firmware is None:
+            return
+        firmware, self._firmware = self._firmware, None
+        device, self._device = self._device, None
+        firmware.switch_off()
+        self._cancel(self._link_tasks)
+        self._cancel(self._tasks)
+        await device.power_off()
+        if firmware.failure is not None:
+            raise firmware.failure
+
+    # The attribute database.
+
+    def _add_services(self, device: Device) -> None:
+        read, write = _Property.READ, _Property.WRITE
+        notify, indicate = _Property.NOTIFY, _Property.INDICATE
+        readable, writeable = _Permission.READABLE, _Permission.WRITEABLE
+        nothing = _Permission(0)
+        info, calibration = self.info.to_bytes(), self.calibration.to_bytes()
+        self._control = _characteristic(
+            profile.CONTROL_UUID, write | indicate, writeable, self._on_control
+        )
+        self._ppg = _characteristic(profile.PPG_UUID, notify, nothing)
+        self._fingerprint = _characteristic(profile.FINGERPRINT_UUID, notify, nothing)
+        self._self_test = _characteristic(
+            profile.SELF_TEST_UUID, write | notify, writeable, self._on_self_test
+        )
+        encrypted = readable | _Permission.READ_REQUIRES_ENCRYPTION
+        device.add_services(
+            [
+                Service(
+                    UUID(profile.SERVICE_UUID),
+                    [
+                        Characteristic(UUID(profile.INFO_UUID), read, readable, info),
+                        self._control,
+                        self._ppg,
+                        self._fingerprint,
+                        self._self_test,
+                        Characteristic(
+                            UUID(profile.CALIBRATION_UUID), read, encrypted, calibration
+                        ),
+                    ],
+                ),
+                DeviceInformationService(
+                    manufacturer_name="plethprint",
+                    model_number="virtual wearable",
+                    serial_number=f"{zlib.crc32(self.name.encode()):08x}",
+                    firmware_revision=self.info.firmware,
+                ),
+                BatteryService(lambda _: self.battery_percent),
+            ]
+        )
+
+    def _on_control(self, connection: Connection, value: bytes) -> None:
+        if not self._subscribed(connection, self._control, indications=True):
+            raise ATT_Error(_CCCD_IMPROPERLY_CONFIGURED)
+        if self._responses.full():
+            raise ATT_Error(_PROCEDURE_IN_PROGRESS)
+        link = Subscriptions(
+            mtu=connection.att_mtu,
+            ppg=self._subscribed(connection, self._ppg),
+            fingerprint=self._subscribed(connection, self._fingerprint),
+        )
+        response = self.device_firmware.answer(value, link)
+        _LOGGER.debug("%s: %s -> %s", self.name, value.hex(), response)
+        self._responses.put_nowait(response.to_bytes())
+        self._work.set()
+
+    async def _on_self_test(self, connection: Connection, value: bytes) -> None:
+        if not self._subscribed(connection, self._self_test):
+            raise ATT_Error(_CCCD_IMPROPERLY_CONFIGURED)
+        self._spawn(self._run_self_test(value, connection.att_mtu), self._link_tasks)
+
+    async def _run_self_test(self, value: bytes, mtu: int) -> None:
+        result = await self.device_firmware.self_test(value)
+        if result is not None:
+            self._results.extend(result.to_messages(mtu))
+            self._work.set()
+
+    # The link.
+
+    def _on_connection(self, connection: Connection) -> None:
+        _LOGGER.debug("%s: connected to %s", self.name, connection.peer_address)
+        self._connection = connection
+        self._responses = asyncio.Queue(_RESPONSES_WAITING)
+        self._results.clear()
+        self.device_firmware.on_link_up()
+        connection.once(connection.EVENT_DISCONNECTION, self._on_disconnection)
+        # A new subscription may release frames that waited for it.
+        device = connection.device
+        device.on("characteristic_subscription", self._on_change)
+        if (queue := connection.data_packet_queue) is not None:
+            queue.on("flow", self._on_change)
+        self._spawn(self._indicate_responses(connection), self._link_tasks)
+        self._spawn(self._notify(connection), self._link_tasks)
+
+    def _on_disconnection(self, reason: int) -> None:
+        _LOGGER.debug("%s: link lost, reason 0x%02x", self.name, reason)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.device.remove_listener(
+                "characteristic_subscription", self._on_change
+            )
+        self._cancel(self._link_tasks)
+        if self._firmware is not None:
+            self._firmware.on_link_lost()
+
+    def _on_change(self, *_: Any) -> None:
+        self._work.set()
+
+    async def _indicate_responses(self, connection: Connection) -> None:
+        responses, server = self._responses, connection.device.gatt_server
+        while True:
+            response = await responses.get()
+            try:
+                await server.indicate_subscriber(connection, self._control, response)
+            except (TimeoutError, asyncio.TimeoutError):
+                _LOGGER.warning("%s: the host did not confirm a response", self.name)
+
+    async def _notify(self, connection: Connection) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while self._has_room(connection) and (output := self._next(connection)):
+                characteristic, value = output
+                await connection.device.gatt_server.notify_subscriber(
+                    connection, characteristic, value
+                )
+
+    def _has_room(self, connection: Connection) -> bool:
+        queue = connection.data_packet_queue
+        return queue is not None and queue.pending < _PACKETS_IN_FLIGHT
+
+    def _next(self, connection: Connection) -> tuple[Characteristic[bytes], bytes] | None:
+        firmware = self.device_firmware
+        longest = connection.att_mtu - _ATT_NOTIFY_BYTES
+        if self._results:
+            return self._self_test, self._results.popleft()
+        if self._subscribed(connection, self._fingerprint) and (
+            fingerprint := firmware.next_fingerprint()
+        ):
+            return self._fingerprint, fingerprint
+        if self._subscribed(connection, self._ppg) and (
+            frame := firmware.next_ppg(longest)
+        ):
+            return self._ppg, frame
+        return None
+
+    def _subscribed(
+        self,
+        connection: Connection,
+        characteristic: Characteristic[bytes],
+        *,
+        indications: bool = False,
+    ) -> bool:
+        cccd = connection.device.gatt_server.read_cccd(connection, characteristic)
+        return bool(cccd[0] & (2 if indications else 1))
+
+    def _spawn(self, work: Any, kept: dict[asyncio.Task[None], None]) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        kept[task] = None
+        task.add_done_callback(lambda done: kept.pop(done, None))
+
+    @staticmethod
+    def _cancel(tasks: dict[asyncio.Task[None], None]) -> None:
+        for task in list(tasks):
+            task.cancel()
+
+
+async def serve(
+    transport_name: str,
+    source: PpgSource,
+    *,
+    on_ready: Callable[[VirtualWearable], None] | None = None,
+    **options: Any,
+) -> None:
+    """Run a virtual wearable on a Bluetooth controller until that goes away.
+
+    Parameters
+    ----------
+    transport_name : str
+        A bumble transport, such as ``"serial:/dev/ttyACM0,1000000"``, ``"usb:0"`` or
+        ``"tcp-server:127.0.0.1:9000"``.
+    source : PpgSource
+        What its sensor sees.
+    on_ready : callable, optional
+        Told when the wearable advertises.
+    **options
+        Further arguments of `VirtualWearable`.
+
+    Raises
+    ------
+    ValueError
+        The transport's name is not understood.
+    OSError
+        The transport cannot be opened.
+    """
+    wearable = VirtualWearable(source, **options)
+    async with await open_transport(transport_name) as transport:
+        await wearable.start(transport.source, transport.sink)
+        try:
+            if on_ready is not None:
+                on_ready(wearable)
+            await transport.source.wait_for_termination()
+        finally:
+            await wearable.stop()
+
+
+def _characteristic(
+    uuid: str,
+    properties: Characteristic.Properties,
+    permissions: Characteristic.Permissions,
+    write: Callable[[Connection, bytes], Any] | None = None,
+) -> Characteristic[bytes]:
+    value = b"" if write is None else CharacteristicValue(write=write)
+    return Characteristic(UUID(uuid), properties, permissions, value)
+
+
+def _static_address(name: str) -> str:
+    tail = zlib.crc32(name.encode()).to_bytes(4, "big")
+    return ":".join(f"{byte:02X}" for byte in b"\xd2\x0f" + tail)
+
+
+def _advertisement(name: str) -> tuple[bytes, bytes]:
+    """Advertisement and scan response; a name too long for the first goes in both."""
+    kinds = AdvertisingData.Type
+    flags = bytes(
+        [
+            AdvertisingData.Flags.LE_GENERAL_DISCOVERABLE_MODE
+            | AdvertisingData.Flags.BR_EDR_NOT_SUPPORTED
+        ]
+    )
+    services = bytes(UUID(profile.SERVICE_UUID))
+    entries = [
+        (kinds.FLAGS, flags),
+        (kinds.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS, services),
+    ]
+    room = _ADVERT_BYTES - len(bytes(AdvertisingData(entries))) - 2
+    full = name.encode()
+    if len(full) <= room:
+        entries.append((kinds.COMPLETE_LOCAL_NAME, full))
+        return bytes(AdvertisingData(entries)), b""
+    short = full[:room].decode(errors="ignore").encode()
+    entries.append((kinds.SHORTENED_LOCAL_NAME, short))
+    response = AdvertisingData([(kinds.COMPLETE_LOCAL_NAME, full)])
+    return bytes(AdvertisingData(entries)), bytes(response)

@@ -1,0 +1,116 @@
+"""A whole virtual Bluetooth world in one process: wearables, the air, and a host."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any
+
+from bumble import hci
+from bumble.device import Device
+from bumble.transport.common import AsyncPipeSink
+
+from plethprint_sim.air_controller import AirController
+from plethprint_sim.backend import BumbleBackend
+from plethprint_sim.radio import SUPERVISION_TIMEOUT, AirLink, AirStatistics
+from plethprint_sim.wearable import VirtualWearable
+
+__all__ = ["VirtualWorld"]
+
+_HOST_ADDRESS = "C0:11:00:00:00:01"
+
+
+class VirtualWorld:
+    """Wearables that advertise on a virtual radio, and a backend for bleak that hears them.
+
+    Parameters
+    ----------
+    *wearables : VirtualWearable
+        Switched on when the world begins, off when it ends.
+    seed : int
+        Same seed, same fate for every packet. On virtual time
+        (`plethprint_sim.virtual_time`) the same program then sees the same bytes.
+    operation_timeout_s : float
+        Longest time that a GATT call of the backend may take.
+    **radio
+        Parameters of `AirLink`, such as ``packet_error=0.1``.
+
+    Attributes
+    ----------
+    air : AirLink
+        The radio; its faults may be changed at any time.
+    backend : BumbleBackend
+        For ``plethprint.connect(backend=...)``, ``BleakScanner(backend=...)`` and
+        ``BleakClient(..., backend=...)``.
+
+    Examples
+    --------
+    ::
+
+        async with VirtualWorld(VirtualWearable(source), seed=1) as world:
+            found = await BleakScanner.discover(backend=world.backend.scanner)
+            world.link_loss()
+    """
+
+    air: AirLink
+    backend: BumbleBackend
+
+    def __init__(
+        self,
+        *wearables: VirtualWearable,
+        seed: int = 0,
+        operation_timeout_s: float = 30.0,
+        **radio: Any,
+    ) -> None:
+        self.wearables = wearables
+        self._operation_timeout_s = operation_timeout_s
+        self._radio = {"seed": seed, **radio}
+        self._host: Device | None = None
+
+    async def __aenter__(self) -> VirtualWorld:
+        self.air = AirLink(**self._radio)
+        try:
+            for wearable in self.wearables:
+                controller = AirController(wearable.name, self.air)
+                await wearable.start(controller, AsyncPipeSink(controller))
+            controller = AirController("host", self.air)
+            self._host = Device.with_hci(
+                "host", hci.Address(_HOST_ADDRESS), controller, AsyncPipeSink(controller)
+            )
+            await self._host.power_on()
+        except BaseException:
+            await self._end()
+            raise
+        self.backend = BumbleBackend(
+            self._host, operation_timeout_s=self._operation_timeout_s
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._end()
+
+    @property
+    def statistics(self) -> AirStatistics:
+        """What happened on the air so far."""
+        return self.air.statistics
+
+    def link_loss(self, reason: int = SUPERVISION_TIMEOUT) -> int:
+        """Drop every connection as if the devices had walked apart; how many there were."""
+        return self.air.lose_link(reason)
+
+    async def stall(self, duration_s: float) -> None:
+        """Let nothing through for a while (a body between the antennas)."""
+        await self.air.stall(duration_s)
+
+    async def _end(self) -> None:
+        self.link_loss()
+        await asyncio.sleep(0.01)  # both hosts hear of it before they go
+        if self._host is not None:
+            await self._host.power_off()
+        for wearable in self.wearables:
+            await wearable.stop()
