@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,8 +9,9 @@ from plethprint.agreement import agreement
 from plethprint.package import Golden
 from plethprint.signal import ECG, PPG, SignalSpec, windows_of
 from plethprint.teacher import TeacherEncoder
+from plethprint_sim.source import SignalSource
 
-__all__ = ["LiveParity", "PairedSource"]
+__all__ = ["LiveParity"]
 
 _WARM_UP_S = 10
 """The band-pass has forgotten its start after this many seconds."""
@@ -20,35 +19,33 @@ _LOOK_AHEAD_S = 1.0
 """The resampler needs a few samples more than the window."""
 
 
-class PairedSource(Protocol):
-    """Signals by sample index, the same for the same index whatever was read before."""
-
-    sample_rate_hz: float
-
-    def read(
-        self, start_index: int, n: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
-        """PPG and, where there is one, ECG: shape (n,) each."""
-        ...
-
-
 class LiveParity:
     """Compare the fingerprints of a stream with a teacher that saw the very same samples.
 
     Parameters
     ----------
-    source : PairedSource
+    source : SignalSource
         What the wearable streams; its ECG, where it has one, goes to the teacher too.
     golden : Golden
         The package's reference bank: fingerprints of student and teacher side by side.
     teacher : TeacherEncoder
         The teacher that the package's student was distilled from.
+    ecg_lead_s : float
+        By how much the ECG runs ahead of the PPG beyond what arteries take: monitors
+        delay the optical channel by a constant of their own, and the teacher learned
+        from pairs without it.
     """
 
     def __init__(
-        self, source: PairedSource, golden: Golden, teacher: TeacherEncoder
+        self,
+        source: SignalSource,
+        golden: Golden,
+        teacher: TeacherEncoder,
+        *,
+        ecg_lead_s: float = 0.0,
     ) -> None:
         self._source = source
+        self._ecg_lead = round(ecg_lead_s * source.sample_rate_hz)
         self._teacher = teacher
         self._student_bank = golden.vectors
         has_ecg = source.read(0, 1)[1] is not None
@@ -104,9 +101,13 @@ class LiveParity:
         warm_up_s = min(_WARM_UP_S, int(first_index / rate_hz))
         warm_up = round(warm_up_s * rate_hz)
         length = warm_up + round((spec.window_s + _LOOK_AHEAD_S) * rate_hz)
-        ppg, ecg = self._source.read(first_index - warm_up, length)
+        first = first_index - warm_up - (self._ecg_lead if spec is ECG else 0)
+        # Before the recording's first sample there is nothing: missing, and bridged.
+        absent = max(-first, 0)
+        ppg, ecg = self._source.read(first + absent, length - absent)
         signal = ppg if spec is PPG else ecg
         if signal is None:
             raise ValueError(f"the source has no {spec.name}")
+        signal = np.concatenate([np.full(absent, np.nan, dtype=np.float32), signal])
         windows = windows_of(signal, rate_hz, spec=spec, hop_s=warm_up_s or spec.window_s)
         return windows[1 if warm_up_s else 0].samples

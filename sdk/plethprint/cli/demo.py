@@ -13,8 +13,9 @@ from plethprint.cli.output import JsonOption, PackageOption, print_json, sparkli
 from plethprint.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from plethprint_sim.demo import DemoReport, DemoWindow
     from rich.table import Table
+
+    from plethprint_sim.demo import DemoReport, DemoWindow
 
 __all__ = ["Rhythm", "register", "require_simulator"]
 
@@ -29,6 +30,8 @@ class Rhythm(str, Enum):
     PVC = "pvc"
     PAC = "pac"
     BIGEMINY = "bigeminy"
+    SVT = "svt"
+    VT = "vt"
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +67,9 @@ def demo(
         float | None, typer.Option("--link-loss-at", help="Drop the link after S seconds.")
     ] = None,
     package: PackageOption = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Folder of a teacher; default: the shipped one.")
+    ] = None,
     svg: Annotated[Path | None, typer.Option(hidden=True)] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -87,6 +93,7 @@ def demo(
         seed=seed,
         link_loss_at_s=link_loss_at,
         package=package,
+        teacher=teacher,
     )
     if as_json:
         print_json(run_demo(options).to_dict())
@@ -101,7 +108,8 @@ class _Screen:
     """The live table on a terminal; one plain line per window anywhere else."""
 
     def __init__(self, svg: Path | None) -> None:
-            from rich.live import Live
+        from rich.console import Console
+        from rich.live import Live
 
         self._svg = svg
         self._console = Console(record=svg is not None, width=110 if svg else None)
@@ -193,8 +201,8 @@ def _summary(report: DemoReport) -> list[str]:
         f"missing samples {report.missing_samples}, duplicates {report.duplicates}, "
         f"link gaps {report.link_gaps}, reconnects {report.reconnects}, "
         f"{'paired and encrypted' if report.paired else 'not paired'}",
-        f"against the teacher ({seen}): centred cosine {parity.centred_cosine:.3f}, "
-        f"{parity.overlap_at_10 * 10:.1f} of 10 nearest neighbours shared; "
-        f"the wearable's own encoder is within {parity.golden_max_lsb} LSB of the golden",
+        f"against the teacher ({seen}): centred cosine {parity['centred_cosine']:.3f}, "
+        f"{parity['overlap_at_10'] * 10:.1f} of 10 nearest neighbours shared; "
+        f"the wearable's own encoder is within {parity['golden_max_lsb']} LSB of golden",
         f"{report.model}, stream SHA-256 {report.stream_sha256[:16]}…",
     ]

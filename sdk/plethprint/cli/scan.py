@@ -25,13 +25,16 @@ def scan(
 
     Example: [bold]plethprint scan --seconds 10 --json[/bold]
     """
-    from plethprint.session import discover
+    from plethprint.ble.scan import scan as listen
 
-    found = asyncio.run(discover(timeout_s=seconds))
+    found = asyncio.run(listen(seconds))
     if as_json:
-        print_json({"wearables": found})
+        print_json({"wearables": [wearable.to_dict() for wearable in found]})
         return
     for wearable in found:
-        typer.echo(wearable)
+        typer.echo(
+            f"{wearable.address}  {wearable.rssi_dbm:4d} dBm  {wearable.personality:<6} "
+            f"{wearable.name or '(no name)'}"
+        )
     if not found:
         typer.echo("no PPG wearable advertised; is it charged, worn and near?", err=True)

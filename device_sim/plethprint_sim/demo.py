@@ -1,0 +1,328 @@
+"""The demo: a worn virtual wearable, the SDK on the other side of the air, the teacher."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from plethprint.alignment import PHYSIOLOGICAL_LAG_S, estimate_lag_s
+from plethprint.errors import RecordingError, SignalError
+from plethprint.fingerprinter import Fingerprinter
+from plethprint.io import read_recording
+from plethprint.live_fingerprints import LiveFingerprint
+from plethprint.package import ModelPackage
+from plethprint.session import Backoff, Wearable, connect
+from plethprint.signal import PPG
+from plethprint.teacher import TeacherEncoder
+from plethprint_sim import virtual_time
+from plethprint_sim.live_parity import LiveParity
+from plethprint_sim.replay import ReplayStream
+from plethprint_sim.source import SignalSource
+from plethprint_sim.stream import WearerStream
+from plethprint_sim.wearable import VirtualWearable
+from plethprint_sim.wearer import random_wearer
+from plethprint_sim.world import VirtualWorld
+
+__all__ = ["DemoOptions", "DemoReport", "DemoWindow", "run_demo"]
+
+HOP_S = 5.0
+SAMPLE_RATE_HZ = 125.0
+_SELF_TEST_WINDOWS = 8
+_LAG_S = 120.0
+"""Stretch of a recording from which the delay between its channels is told."""
+_SETTLE_S = 1.5
+"""What the last window may take through filter, frame and air after its last sample."""
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What is worn, for how long, and what goes wrong on the way."""
+
+    seconds: float = 40.0
+    """How long the wearable streams; less when a replayed recording is shorter."""
+    seed: int = 1
+    """Decides the wearer, the sensor's noise and the fate of every packet."""
+    rhythm: str = "sinus"
+    """One of `RHYTHMS`; of the virtual wearer."""
+    replay: Path | None = None
+    """A recording to wear instead of a virtual wearer."""
+    sample_rate_hz: float | None = None
+    """Rate of `replay`, where the file does not say it."""
+    column: str | None = None
+    """PPG column of `replay`, where its name does not tell."""
+    virtual_time: bool = False
+    """As fast as the machine allows, the same bytes every time."""
+    link_loss_at_s: float | None = None
+    """Seconds of streaming after which the link drops once."""
+    package: Path | None = None
+    """Model package; the shipped one when None."""
+    teacher: Path | None = None
+    """Teacher package; the shipped one when None."""
+
+
+@dataclass(frozen=True)
+class DemoWindow:
+    """One fingerprint as it came, and what the teacher says of the same moment."""
+
+    start_s: float
+    """Seconds from the first sample streamed to the window's first."""
+    duration_s: float
+    heart_rate_bpm: float | None
+    quality: float
+    missing: float
+    """Share of the window that was absent, 0 to 1."""
+    vector: tuple[int, ...]
+    """int8, length D."""
+    cosine: float
+    """Raw cosine with the teacher's fingerprint: near 1 even for poor models."""
+    centred_cosine: float
+    """The same after the reference bank's means are taken off."""
+    overlap_at_10: float
+    """Share of the 10 nearest reference windows that both sides name, 0 to 1."""
+    compute_ms: float
+    """Time that this window takes from samples to fingerprint here, measured."""
+    missing_samples: int
+    """Samples absent so far."""
+    link_gaps: int
+    """Times the link was away so far."""
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """How the demo went."""
+
+    model: str
+    teacher: str
+    source: str
+    """``wearer`` or the name of the recording."""
+    seed: int
+    rate_hz: float
+    """Rate of the stream over the air."""
+    fingerprints: int
+    frames: int
+    samples: int
+    missing_samples: int
+    duplicates: int
+    link_gaps: int
+    reconnects: int
+    paired: bool
+    """Whether pairing was done and a characteristic behind encryption could be read."""
+    teacher_sees: str
+    """``both`` ECG and PPG, or ``ppg``."""
+    parity: dict[str, float | int]
+    """``golden_max_lsb`` of the wearable's own encoder; over all windows, the measures of
+    `plethprint.agreement` against the teacher."""
+    stream_sha256: str
+    """Over the payload of every PPG notification."""
+    windows: tuple[DemoWindow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON form."""
+        return asdict(self)
+
+
+def run_demo(
+    options: DemoOptions,
+    *,
+    on_window: Callable[[DemoWindow], None] = lambda _: None,
+    on_event: Callable[[str], None] = lambda _: None,
+) -> DemoReport:
+    """Run the whole path once and report.
+
+    Parameters
+    ----------
+    options : DemoOptions
+    on_window : callable, optional
+        Takes each window as it happens.
+    on_event : callable, optional
+        Takes a sentence for what happens on the link.
+
+    Raises
+    ------
+    PlethprintError
+        The package, the teacher or the recording cannot be used, or the link failed.
+
+    Examples
+    --------
+    >>> report = run_demo(DemoOptions(seconds=20, virtual_time=True))  # doctest: +SKIP
+    >>> report.missing_samples                                         # doctest: +SKIP
+    0
+    """
+    package = ModelPackage.load(options.package)
+    teacher = TeacherEncoder.load(options.teacher)
+    source, name, ecg_lead_s = _worn(options)
+    demo = _Demo(options, package, teacher, source, name, ecg_lead_s, on_window, on_event)
+    run = virtual_time.run if options.virtual_time else asyncio.run
+    return run(demo.run())
+
+
+def _worn(options: DemoOptions) -> tuple[SignalSource, str, float]:
+    """What is worn, its name, and by how much its ECG runs ahead of its PPG, seconds."""
+    if options.replay is None:
+        wearer = random_wearer(options.seed, rhythm=options.rhythm)
+        stream = WearerStream(wearer, seed=options.seed, sample_rate_hz=SAMPLE_RATE_HZ)
+        return stream, "wearer", 0.0
+    recording = read_recording(
+        options.replay, sample_rate_hz=options.sample_rate_hz, column=options.column
+    )
+    if recording.duration_s < PPG.window_s + _SETTLE_S:
+        raise RecordingError(
+            f"{options.replay} lasts {recording.duration_s:.1f} s; "
+            f"a replay needs at least {PPG.window_s + _SETTLE_S:.1f} s"
+        )
+    source = ReplayStream(recording)
+    return source, recording.name, _ecg_lead_s(source)
+
+
+def _ecg_lead_s(source: SignalSource) -> float:
+    """The constant delay of a recording's optical channel beyond the arteries', seconds."""
+    count = min(source.length or 0, round(_LAG_S * source.sample_rate_hz))
+    ppg, ecg = source.read(0, count)
+    if ecg is None:
+        return 0.0
+    try:
+        return estimate_lag_s(ecg, ppg, source.sample_rate_hz) - PHYSIOLOGICAL_LAG_S
+    except SignalError:
+        return 0.0  # too short or flat to tell
+
+
+class _Demo:
+    """One run: what `run_demo` was given, and what came of it."""
+
+    def __init__(
+        self,
+        options: DemoOptions,
+        package: ModelPackage,
+        teacher: TeacherEncoder,
+        source: SignalSource,
+        name: str,
+        ecg_lead_s: float,
+        on_window: Callable[[DemoWindow], None],
+        on_event: Callable[[str], None],
+    ) -> None:
+        self._options = options
+        self._package = package
+        self._teacher = teacher
+        self._source = source
+        self._name = name
+        self._on_window = on_window
+        self._on_event = on_event
+        self._fingerprinter = Fingerprinter(package)
+        self._parity = LiveParity(source, package.golden(), teacher, ecg_lead_s=ecg_lead_s)
+        self._windows: list[DemoWindow] = []
+        self._origin: float | None = None
+        length = source.length
+        self._seconds = options.seconds
+        if length is not None:
+            self._seconds = min(options.seconds, length / source.sample_rate_hz)
+
+    async def run(self) -> DemoReport:
+        device = VirtualWearable(
+            self._source,
+            name="pleth-demo",
+            encoder=self._fingerprinter.encoder,
+            fingerprinter=self._fingerprinter,
+            model=self._package.model_id,
+        )
+        loop = asyncio.get_running_loop()
+        async with VirtualWorld(device, seed=self._options.seed) as world:
+            self._on_event("scanning for a PPG wearable")
+            async with connect(
+                backend=world.backend,
+                pair=True,
+                package=self._package,
+                sample_rate_hz=self._source.sample_rate_hz,
+                # Chance and wall clock of the machine must not decide what arrives.
+                backoff=Backoff(seed=self._options.seed),
+                wall_clock=loop.time if self._options.virtual_time else time.time,
+            ) as wearable:
+                security = "paired, link encrypted" if wearable.paired else "not paired"
+                self._on_event(
+                    f"connected to {wearable.name} ({wearable.address}), {security}"
+                )
+                test = await wearable.self_test(_SELF_TEST_WINDOWS)
+                self._on_event(
+                    f"self-test over Bluetooth: {test.exact} of {test.windows} golden "
+                    f"windows bit for bit, at most {test.max_lsb} LSB off"
+                )
+                trouble = asyncio.create_task(self._lose_link(world))
+                try:
+                    await self._follow(wearable)
+                finally:
+                    trouble.cancel()
+                paired = wearable.paired
+            stats = wearable.stats
+        return DemoReport(
+            model=self._package.model_id,
+            teacher=self._teacher.model_id,
+            source=self._name,
+            seed=self._options.seed,
+            rate_hz=self._source.sample_rate_hz,
+            fingerprints=len(self._windows),
+            frames=stats.frames,
+            samples=stats.samples,
+            missing_samples=stats.missing_samples,
+            duplicates=stats.duplicates,
+            link_gaps=stats.link_gaps,
+            reconnects=stats.reconnects,
+            paired=paired,
+            teacher_sees=self._parity.teacher_sees,
+            parity={"golden_max_lsb": test.max_lsb, **self._parity.overall()},
+            stream_sha256=stats.stream_sha256,
+            windows=tuple(self._windows),
+        )
+
+    async def _follow(self, wearable: Wearable) -> None:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._seconds + _SETTLE_S
+        fingerprints = wearable.fingerprints(HOP_S)
+        try:
+            while (left_s := until_s - loop.time()) > 0:
+                fingerprint = await asyncio.wait_for(anext(fingerprints), left_s)
+                self._take(fingerprint, wearable)
+        except (asyncio.TimeoutError, StopAsyncIteration):
+            pass  # time is up, or the recording has ended
+        finally:
+            await fingerprints.aclose()
+
+    def _take(self, fingerprint: LiveFingerprint, wearable: Wearable) -> None:
+        first_index = round(fingerprint.first_index)
+        if self._origin is None:
+            self._origin = fingerprint.first_index
+        agreement = self._parity.compare(fingerprint.vector, first_index)
+        stats = wearable.stats
+        window = DemoWindow(
+            start_s=(fingerprint.first_index - self._origin) / self._source.sample_rate_hz,
+            duration_s=fingerprint.duration_s,
+            heart_rate_bpm=fingerprint.heart_rate_bpm,
+            quality=fingerprint.quality,
+            missing=fingerprint.missing,
+            vector=tuple(fingerprint.vector.tolist()),
+            cosine=agreement["cosine"],
+            centred_cosine=agreement["centred_cosine"],
+            overlap_at_10=agreement["overlap_at_10"],
+            compute_ms=self._compute_ms(first_index),
+            missing_samples=stats.missing_samples,
+            link_gaps=stats.link_gaps,
+        )
+        self._windows.append(window)
+        self._on_window(window)
+
+    def _compute_ms(self, first_index: int) -> float:
+        """Time of the SDK's whole path for this window, done once more by itself."""
+        rate_hz = self._source.sample_rate_hz
+        samples, _ = self._source.read(first_index, round((PPG.window_s + 0.5) * rate_hz))
+        began = time.perf_counter()
+        self._fingerprinter.embed(samples, rate_hz, hop_s=PPG.window_s)
+        return 1e3 * (time.perf_counter() - began)
+
+    async def _lose_link(self, world: VirtualWorld) -> None:
+        if self._options.link_loss_at_s is None:
+            return
+        await asyncio.sleep(self._options.link_loss_at_s)
+        self._on_event(f"the link drops ({self._options.link_loss_at_s:g} s)")
+        world.link_loss()

@@ -1,0 +1,160 @@
+"""`plethprint sim`: be a wearable, on a Bluetooth controller or inside this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from plethprint.cli.demo import Rhythm, require_simulator
+from plethprint.cli.output import JsonOption, PackageOption, print_json
+from plethprint.errors import LinkError, PackageError
+
+if TYPE_CHECKING:
+    from plethprint_sim.source import SignalSource
+    from plethprint_sim.wearable import VirtualWearable
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("sim")(sim)
+
+
+def sim(
+    transport: Annotated[
+        str | None,
+        typer.Option(
+            help="bumble transport, such as serial:/dev/ttyACM0,1000000 or usb:0."
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name to advertise.")] = "pleth-01",
+    rhythm: Annotated[
+        Rhythm, typer.Option(help="What the virtual heart does.")
+    ] = Rhythm.SINUS,
+    seed: Annotated[int, typer.Option(min=0, help="Which virtual wearer.")] = 1,
+    replay: Annotated[
+        Path | None, typer.Option(help="Wear a recording (.npz, .csv, WFDB) instead.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Stop after this long; default: until Ctrl-C.")
+    ] = None,
+    package: PackageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a virtual wearable that phones and computers can see, on a Bluetooth controller.
+
+    Without --transport it advertises on a virtual radio inside this process, is read
+    once over Bluetooth, and what it says of itself is printed.
+
+    Example: [bold]plethprint sim --transport serial:/dev/ttyACM0,1000000 --rhythm af[/bold]
+    """
+    require_simulator("The virtual wearable")
+    source = _source(rhythm, seed, replay)
+    options = {"name": name, **_model(package)}
+    if transport is None:
+        _run(_look_at(source, options, as_json))
+        return
+
+    def on_ready(wearable: VirtualWearable) -> None:
+        facts = {"name": name, "address": wearable.address, "transport": transport}
+        if as_json:
+            print_json(facts, one_line=True)
+        else:
+            typer.echo(
+                f"{name} ({wearable.address}) advertises on {transport}; Ctrl-C ends it"
+            )
+
+    _run(_serve(transport, source, options, on_ready, seconds))
+
+
+def _source(rhythm: Rhythm, seed: int, replay: Path | None) -> SignalSource:
+    from plethprint_sim.replay import ReplayStream
+    from plethprint_sim.stream import WearerStream
+    from plethprint_sim.wearer import random_wearer
+
+    if replay is None:
+        return WearerStream(random_wearer(seed, rhythm=rhythm.value), seed=seed)
+    from plethprint.io import read_recording
+
+    return ReplayStream(read_recording(replay))
+
+
+def _model(package: Path | None) -> dict[str, Any]:
+    """Encoder and fingerprinter for the device; without a shipped package, none."""
+    from plethprint.fingerprinter import Fingerprinter
+
+    try:
+        fingerprinter = Fingerprinter(package)
+    except PackageError as error:
+        if package is not None:
+            raise
+        typer.echo(f"plethprint: streams PPG only: {error}", err=True)
+        return {}
+    return {
+        "encoder": fingerprinter.encoder,
+        "fingerprinter": fingerprinter,
+        "model": fingerprinter.model,
+    }
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+async def _serve(
+    transport: str,
+    source: SignalSource,
+    options: dict[str, Any],
+    on_ready: Callable[[VirtualWearable], None],
+    seconds: float | None,
+) -> None:
+    from plethprint_sim.wearable import serve
+
+    serving = serve(transport, source, on_ready=on_ready, **options)
+    try:
+        await asyncio.wait_for(serving, seconds)
+    except asyncio.TimeoutError:
+        return
+    except (ValueError, OSError) as error:
+        raise LinkError(f"cannot use transport {transport}: {error}") from error
+    raise LinkError(f"the controller behind {transport} went away")
+
+
+async def _look_at(source: SignalSource, options: dict[str, Any], as_json: bool) -> None:
+    from plethprint.session import connect
+    from plethprint_sim.wearable import VirtualWearable
+    from plethprint_sim.world import VirtualWorld
+
+    async with (
+        VirtualWorld(VirtualWearable(source, **options)) as world,
+        connect(backend=world.backend, pair=True) as wearable,
+    ):
+        info = wearable.info
+        facts = {
+            "name": wearable.name,
+            "address": wearable.address,
+            "paired": wearable.paired,
+            "rates_hz": info.rates_hz,
+            "channels": [
+                {
+                    "kind": channel.kind.name.lower(),
+                    "polarity": channel.polarity,
+                    "wavelength_nm": channel.wavelength_nm,
+                }
+                for channel in info.channels
+            ],
+            "bits": info.bits,
+            "model": info.model,
+            "firmware": info.firmware,
+            "profile": ".".join(map(str, info.version)),
+        }
+    if as_json:
+        print_json(facts)
+        return
+    for key, value in facts.items():
+        typer.echo(f"{key:<10} {value}")
