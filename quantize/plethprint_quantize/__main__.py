@@ -18,9 +18,9 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 on success, 1 with one sentence on stderr otherwise."""
     arguments = _parser().parse_args(argv)
-    level = logging.INFO if arguments.verbose else logging.WARNING
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s")
-    logging.getLogger("plethprint_quantize").setLevel(logging.INFO)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    level = logging.DEBUG if arguments.verbose else logging.INFO
+    logging.getLogger("plethprint_quantize").setLevel(level)
     try:
         described = _run(arguments)
     except (PlethprintError, OSError) as error:

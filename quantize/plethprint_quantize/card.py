@@ -53,17 +53,8 @@ def student_card(
         "On the golden windows in this folder, from people the models were not trained on. "
         "`plethprint parity` measures it again.",
         "",
-        "| runtime | level | figure | measured | bar |",
-        "|---|---|---|---|---|",
+        *_agreement_table(fields["parity"]),
     ]
-    for runtime, levels in fields["parity"].items():
-        for level, found in levels.items():
-            bars = {**found["at_least"], **found["at_most"]}
-            parts += [
-                f"| {runtime} | {level} | {name} | {value:.4g} | {bars.get(name, '')} |"
-                for name, value in found.items()
-                if isinstance(value, float)
-            ]
     parts += ["", "## Training data", "", "| corpus | licence | windows | people |"]
     parts.append("|---|---|---|---|")
     for corpus in about.training_data:
@@ -74,3 +65,27 @@ def student_card(
     if about.notes:
         parts += ["", about.notes.strip()]
     return "\n".join(parts) + "\n"
+
+
+def _agreement_table(parity: Mapping[str, Any]) -> list[str]:
+    """One row a figure, one column a runtime; a bar stands behind the figure it is for."""
+    runtimes = list(parity)
+    rows = [
+        f"| level | figure | {' | '.join(runtimes)} |",
+        "|---" * (2 + len(runtimes)) + "|",
+    ]
+    for level in parity[runtimes[0]]:
+        names = [
+            n for n, value in parity[runtimes[0]][level].items() if type(value) is float
+        ]
+        for name in names:
+            cells = (_cell(parity[runtime][level], name) for runtime in runtimes)
+            rows.append(f"| {level} | {name} | {' | '.join(cells)} |")
+    return rows
+
+
+def _cell(found: Mapping[str, Any], name: str) -> str:
+    for bars, sign in ((found["at_least"], "≥"), (found["at_most"], "≤")):
+        if name in bars:
+            return f"{found[name]:.4g} ({sign} {bars[name]:g})"
+    return f"{found[name]:.4g}"

@@ -9,9 +9,14 @@ fingerprint on the wire needs no zero point.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
+import logging
 import os
 import tempfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,8 @@ from plethprint_quantize.export import DeployNet
 from plethprint_quantize.flatbuffer import Graph, read_tflite
 
 __all__ = ["convert_float", "quantize_int8", "with_representable_biases"]
+
+_LOGGER = logging.getLogger(__name__)
 
 _MAX_BIAS = 2**28
 """Largest int32 bias that leaves room for the products on top of it."""
@@ -48,13 +55,14 @@ def convert_float(deploy: DeployNet, *, window_samples: int = PPG.window_samples
     """
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     try:
-        import litert_torch
+        with _quiet():
+            import litert_torch
     except ImportError as error:
         raise MissingExtraError("tflite", "Converting to TFLite") from error
-    channels_last = litert_torch.to_channel_last_io(deploy, args=[0]).eval()
     example = (torch.zeros(1, 1, window_samples, 1),)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "float.tflite"
+        channels_last = litert_torch.to_channel_last_io(deploy, args=[0]).eval()
         litert_torch.convert(channels_last, example).export(str(path))
         model = _named(path.read_bytes())
     read_tflite(model).require_deploy_ops()
@@ -84,7 +92,8 @@ def quantize_int8(float_model: bytes, ranges: Ranges) -> bytes:
         The quantizer's weights, biases or scales are not what was asked for.
     """
     try:
-        from ai_edge_quantizer import quantizer, recipe
+        with _quiet():
+            from ai_edge_quantizer import quantizer, recipe
     except ImportError as error:
         raise MissingExtraError("tflite", "Quantising to TFLite") from error
     graph = read_tflite(float_model)
@@ -95,10 +104,11 @@ def quantize_int8(float_model: bytes, ranges: Ranges) -> bytes:
             step = max(abs(low), abs(high)) / 127
             low, high = -128 * step, 127 * step
         statistics[graph.tensors[operator.outputs[0]].name] = _statistics(low, high)
-    worker = quantizer.Quantizer(bytearray(float_model))
-    worker.load_quantization_recipe(recipe.static_wi8_ai8())
-    result = worker.quantize(statistics, enable_progress_report=False)
-    model = bytes(result.quantized_model)
+    with _quiet():
+        worker = quantizer.Quantizer(bytearray(float_model))
+        worker.load_quantization_recipe(recipe.static_wi8_ai8())
+        result = worker.quantize(statistics, enable_progress_report=False)
+        model = bytes(result.quantized_model)
     _check(graph, read_tflite(model))
     return model
 
@@ -128,6 +138,18 @@ def with_representable_biases(deploy: DeployNet, ranges: Ranges) -> DeployNet:
         for channel in torch.nonzero(rows.abs().amax(dim=1) < needed).flatten().tolist():
             rows[channel, 0] = needed[channel]
     return copied
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Turn the converters' progress bars and warnings into debug log records."""
+    said = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            yield
+    for line in said.getvalue().splitlines():
+        _LOGGER.debug("%s", line)
 
 
 def _statistics(low: float, high: float) -> dict[str, Any]:
