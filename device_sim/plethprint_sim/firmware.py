@@ -30,6 +30,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _FINGERPRINTS_KEPT = 16
 _FINGERPRINT_FIXED_BYTES = 41  # header and checksum of `plethprint.Fingerprint.to_bytes`
+_CAPABILITIES_FIXED_BYTES = 6
 _HOP_MS = range(100, 60_001)
 _ATT_NOTIFY_BYTES = 3
 _Status = profile.ControlStatus
@@ -130,7 +131,7 @@ class Firmware:
         flags = profile.StreamFlags(0)
         status = _Status.OK
         if request.opcode is profile.Opcode.CAPABILITIES:
-            return self._capabilities(request)
+            return self._capabilities(request, link)
         if request.opcode is profile.Opcode.START:
             status, flags = self._start(request, link)
         elif request.opcode is profile.Opcode.STOP:
@@ -163,12 +164,14 @@ class Firmware:
             self._sequence,
         )
 
-    def _capabilities(self, request: profile.ControlRequest) -> profile.ControlResponse:
+    def _capabilities(
+        self, request: profile.ControlRequest, link: Subscriptions
+    ) -> profile.ControlResponse:
         if not self._has_channels(request.channel_mask):
             return profile.ControlResponse(request.opcode, _Status.UNSUPPORTED_CHANNELS)
-        can = profile.Capabilities(
-            request.channel_mask, self.info.bits, self.info.rates_mhz
-        )
+        fitting = (link.mtu - _ATT_NOTIFY_BYTES - _CAPABILITIES_FIXED_BYTES) // 4
+        rates = self.info.rates_mhz[:fitting]
+        can = profile.Capabilities(request.channel_mask, self.info.bits, rates)
         return profile.ControlResponse(request.opcode, _Status.OK, capabilities=can)
 
     def _start(

@@ -178,11 +178,17 @@ def test_any_bytes_are_a_value_or_a_protocol_error(data: bytes, name: str) -> No
 
 @given(st.one_of(st.binary(max_size=30), st.binary(max_size=30).map(lambda b: b"\xf0" + b)))
 def test_any_bytes_are_a_control_message_or_a_control_error(data: bytes) -> None:
-    for kind in (profile.ControlRequest, profile.ControlResponse):
+    answerable = {profile.ControlStatus.UNKNOWN_OPCODE, profile.ControlStatus.BAD_LENGTH}
+    for decode, statuses in (
+        (profile.ControlRequest.from_bytes, answerable),
+        (profile.ControlResponse.from_bytes, {-1, *range(256)}),
+    ):
+        refusal = None
         try:
-            kind.from_bytes(data)
+            decode(data)
         except ControlError as error:
-            assert kind is profile.ControlResponse or error.status in (1, 2)
+            refusal = error
+        assert refusal is None or refusal.status in statuses
 
 
 @given(frames)
@@ -397,6 +403,8 @@ def test_the_example_messages_in_the_document_decode_to_the_values_beside_them()
     assert state == profile.StreamState(
         profile.StreamFlags.STREAMING, 0b11, 125_000, 125_000, 1_000_020_000, 0
     )
+    refused = profile.ControlResponse.from_bytes(_example("unknown-opcode-response"))
+    assert (refused.opcode, refused.status) == (0x77, profile.ControlStatus.UNKNOWN_OPCODE)
     info = profile.Info.from_bytes(_example("info"))
     assert info == profile.Info(
         channels=(
@@ -407,7 +415,7 @@ def test_the_example_messages_in_the_document_decode_to_the_values_beside_them()
         bits=19,
         features=profile.Features.SELF_TEST | profile.Features.CALIBRATION,
         fingerprint_dim=64,
-        window_samples=625,
+        window_samples=640,
         buffer_ms=2000,
         linger_s=60,
         firmware="1.4.0",
@@ -417,6 +425,28 @@ def test_the_example_messages_in_the_document_decode_to_the_values_beside_them()
     assert calibration == profile.Calibration(
         (profile.ChannelCalibration(30.5, -120, 8000, 2550),), serial=3
     )
+
+
+def test_the_self_test_in_the_document_runs_as_it_says() -> None:
+    device, host = profile.SelfTestReceiver(), profile.SelfTestCollector(5)
+    assert device.feed(_example("self-test-begin")) is None
+    assert device.feed(_example("self-test-data")) is None
+    arrived = device.feed(_example("self-test-run"))
+    assert arrived is not None
+    assert arrived[0] == 5
+    assert arrived[1].tolist() == [-3, -2, -1, 0, 1, 2]
+    result = host.feed(_example("self-test-result"))
+    assert result is not None
+    assert result.vector.tolist() == [1, -2, 3, -4]
+    assert result.run_time_us == 40_000
+
+
+def test_the_codes_in_the_document_are_the_ones_in_the_code() -> None:
+    document = DOCUMENT.read_text()
+    codes = [*profile.Opcode, *profile.ControlStatus, *profile.SelfTestStatus]
+    for code in codes:
+        row = rf"\| 0x{code.value:02X} \| {code.name} \|"
+        assert re.search(row, document), code
 
 
 def _example(name: str) -> bytes:
@@ -446,9 +476,10 @@ def _info() -> profile.Info:
 
 def _refusal(messages: list[bytes]) -> profile.SelfTestStatus:
     device = profile.SelfTestReceiver()
+    for message in messages[:-1]:
+        device.feed(message)
     with pytest.raises(profile.SelfTestRefused) as caught:
-        for message in messages:
-            device.feed(message)
+        device.feed(messages[-1])
     return caught.value.status
 
 
