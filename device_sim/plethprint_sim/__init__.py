@@ -1,5 +1,6 @@
 """Virtual wearers, the wearables they wear, and the radio between."""
 
+from plethprint_sim.replay import ReplayStream
 from plethprint_sim.source import SignalSource
 from plethprint_sim.stream import WearerStream
 from plethprint_sim.wearer import (
@@ -16,6 +17,7 @@ __all__ = [
     "RHYTHMS",
     "SEXES",
     "SITES",
+    "ReplayStream",
     "SignalSource",
     "Waveforms",
     "Wearer",

@@ -99,7 +99,8 @@ def _shown_rhythm(
     )
     shown = np.where(rate_bpm < BRADY_BELOW_BPM, BRADY, SINUS)
     shown = np.where(rate_bpm > TACHY_ABOVE_BPM, TACHY, shown)
-    wide, early = seen[:, VENTRICULAR] > 0, seen[:, ATRIAL] > 0
+    wide = seen[:, VENTRICULAR] > 0
+    early = seen[:, ATRIAL] + seen[:, SUPRAVENTRICULAR] > 0
     shown = np.where(early, PAC, shown)
     shown = np.where(wide, PVC, shown)
     shown = np.where(

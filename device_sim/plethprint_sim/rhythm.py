@@ -183,9 +183,9 @@ def next_beats(
         )
         running = run_left > 0
         may_repeat = chance[1] < people["couplet_rate"]
-        early = np.where(
-            alternates, ~early_last, has_ectopy & (chance[0] < people["ectopic_rate"])
-        ) & (~early_last | may_repeat | alternates)
+        comes_early = has_ectopy & (chance[0] < people["ectopic_rate"])
+        comes_early &= ~early_last | may_repeat
+        early = np.where(alternates, ~early_last, comes_early)
         early &= ~running
         early_s = sinus_s * (people["prematurity"] + 0.03 * wobble[1])
         following = np.where((pause > 0) & ~early, pause, following)

@@ -15,8 +15,11 @@ from plethprint_sim.source import FULL_SCALE_COUNTS, BoolArray, check_range, che
 from plethprint_sim.synthesis import LEAD_S, Stretch, synthesise
 from plethprint_sim.wearer import Wearer
 
-_BLOCK_S = 10.0
-"""Signals are made in blocks of about this length."""
+_BLOCK_S = 20.0
+"""Signals are made in blocks of about this length: three knots of the slowest noise.
+
+With fewer, the spline of one block would end on knots beyond the next block's.
+"""
 
 _BLOCKS_KEPT = 8
 
