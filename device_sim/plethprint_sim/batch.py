@@ -67,7 +67,7 @@ def simulate_batch(
     seed
         Seed, not negative.
     duration_s
-        Length of the windows, 1 to 600 s.
+        Length of the windows, 1 to 60 s; `WearerStream` goes on for hours.
     sample_rate_hz
         20 to 500 Hz, for both signals.
     rhythm_shares
@@ -104,8 +104,8 @@ def simulate_batch(
         raise SignalError(f"expected at least 1 wearer, got n={n}")
     if seed < 0:
         raise SignalError(f"expected a seed that is not negative, got {seed}")
-    if not 1.0 <= duration_s <= 600.0:
-        raise SignalError(f"expected a duration of 1 to 600 s, got {duration_s}")
+    if not 1.0 <= duration_s <= 60.0:
+        raise SignalError(f"expected a duration of 1 to 60 s, got {duration_s}")
     shares = np.asarray(rhythm_shares, dtype=np.float64)
     if shares.shape != (len(RHYTHMS),) or not (shares.min() >= 0 < shares.sum() < math.inf):
         raise SignalError(

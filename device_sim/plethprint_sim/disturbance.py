@@ -202,7 +202,7 @@ def _octave(knots: Float32Array, samples: int) -> Float32Array:
     return knots @ _basis(knots.shape[1] - 3, samples)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=20)
 def _basis(intervals: int, samples: int) -> Float32Array:
     """Cubic B-spline weights (intervals + 3, samples), of unit mean square."""
     position = np.arange(samples) * (intervals / samples)

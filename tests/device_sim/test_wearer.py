@@ -308,6 +308,7 @@ def test_a_sample_rate_out_of_range_is_refused(rate_hz: float) -> None:
         {"n": 0},
         {"seed": -1},
         {"duration_s": 0.5},
+        {"duration_s": 61.0},
         {"duration_s": float("nan")},
         {"rhythm_shares": [1.0]},
         {"rhythm_shares": [0.0] * 9},
