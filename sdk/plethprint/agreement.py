@@ -161,11 +161,9 @@ def retrieval_at(a: npt.ArrayLike, b: npt.ArrayLike, n: int = 256) -> float:
     Raises
     ------
     WindowShapeError
-        If the two are not (N, D) alike, or empty.
+        If the two are not (N, D) alike.
     """
     x, y = (_unit(_unit(side) - _unit(side).mean(axis=0)) for side in _pairs(a, b))
-    if not len(x):
-        raise WindowShapeError("retrieval needs at least one window")
     n = min(n, len(x))
     hits = [
         np.argmax(x[first : first + n] @ y[first : first + n].T, axis=1) == np.arange(n)
@@ -219,9 +217,10 @@ def _pairs(
     a: npt.ArrayLike | None, b: npt.ArrayLike | None
 ) -> tuple[FloatArray, FloatArray]:
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if x.ndim != 2 or x.shape != y.shape:
+    if x.ndim != 2 or x.shape != y.shape or not len(x):
         raise WindowShapeError(
-            f"vectors to compare must both be (N, D), not {x.shape} and {y.shape}"
+            "vectors to compare must both be (N, D) with at least one row, "
+            f"not {x.shape} and {y.shape}"
         )
     return x, y
 

@@ -268,7 +268,7 @@ class ModelPackage(SignedFolder):
         return Golden(**arrays)
 
 
-def check_preprocessing(stated: Mapping[str, Any], spec: SignalSpec) -> None:
+def check_preprocessing(stated: object, spec: SignalSpec) -> None:
     """Refuse a manifest whose preprocessing differs from `spec`, naming what differs.
 
     Raises
@@ -276,8 +276,12 @@ def check_preprocessing(stated: Mapping[str, Any], spec: SignalSpec) -> None:
     PackageIncompatibleError
         If a constant differs, is missing or is unknown.
     """
+    if not isinstance(stated, dict):
+        raise PackageIncompatibleError(
+            f"in manifest.json, preprocessing must be an object, not {stated!r}"
+        )
     try:
-        theirs = SignalSpec.from_dict(dict(stated))
+        theirs = SignalSpec.from_dict(stated)
     except SignalError as error:
         raise PackageIncompatibleError(f"in manifest.json, {error}") from error
     if theirs != spec:
