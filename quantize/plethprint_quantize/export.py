@@ -99,7 +99,9 @@ def fold(student: Student, *, window_samples: int = PPG.window_samples) -> Deplo
         _require_same_padding(position, convolution, width)
         width = -(-width // convolution.stride[1])
         convolutions.append(fuse_conv_bn_eval(convolution.eval(), norm.eval()))
-    deploy = DeployNet(convolutions, _copy_linear(student.head)).eval()
+    deploy = (
+        DeployNet(convolutions, _copy_linear(student.head)).eval().requires_grad_(False)
+    )
     _require_same_output(student, deploy, window_samples)
     return deploy
 

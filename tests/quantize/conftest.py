@@ -4,6 +4,7 @@
 tests/quantize` makes it again and compares, in an environment with the `tflite` extra.
 """
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,9 @@ def make_windows(count: int, seed: int) -> np.ndarray:
     """Pulse-like int8 windows: a fundamental, a harmonic, noise."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(PPG.window_samples) / PPG.rate_hz
-    rate_hz, phase, part = (
-        rng.uniform(low, high, (count, 1)) for low, high in ((0.8, 2.5), (0, 6.28), (0, 0.8))
-    )
+    rate_hz = rng.uniform(0.8, 2.5, (count, 1))
+    phase = rng.uniform(0, 2 * np.pi, (count, 1))
+    part = rng.uniform(0, 0.8, (count, 1))
     angle = 2 * np.pi * rate_hz * time_s + phase
     noise = 0.1 * rng.standard_normal((count, PPG.window_samples))
     wave = np.sin(angle) + part * np.sin(2 * angle + 1) + noise
@@ -44,10 +45,11 @@ def make_student() -> Student:
                 weight.copy_(torch.from_numpy(values.astype(np.float32)))
             else:
                 weight.copy_(torch.from_numpy(rng.uniform(0.3, 1.2, weight.shape)))
-        student.train()
-        batch = make_windows(256, 1)[:, None, None].astype(np.float32) * PPG.input_scale
-        for _ in range(40):
-            student(torch.from_numpy(batch.astype(np.float32)))
+        for module in student.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1.0  # one batch sets the statistics
+        batch = make_windows(128, 1)[:, None, None] * np.float32(PPG.input_scale)
+        student.train()(torch.from_numpy(batch))
     return student.eval()
 
 
@@ -56,9 +58,15 @@ def windows() -> np.ndarray:
     return make_windows(96, 2)
 
 
-@pytest.fixture
-def student() -> Student:
+@pytest.fixture(scope="session")
+def _student() -> Student:
     return make_student()
+
+
+@pytest.fixture
+def student(_student: Student) -> Student:
+    """A copy for each test to change."""
+    return copy.deepcopy(_student)
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ def test_folding_keeps_the_output_of_the_default_student(windows):
         student.train()(some_windows(windows))
     student.eval()
     with torch.no_grad():
-        error = (fold(student)(some_windows(windows)) - student(some_windows(windows))).abs()
-    assert float(error.max()) < 1e-5
+        difference = fold(student)(some_windows(windows)) - student(some_windows(windows))
+    assert float(difference.abs().max()) < 1e-5
 
 
 def test_folding_leaves_the_student_alone(student):
@@ -50,13 +50,13 @@ def test_nothing_but_convolutions_mean_and_linear_remain(deploy):
 
 def test_another_activation_is_refused(student):
     student.layers[2][2] = nn.Hardswish()
-    with pytest.raises(PackageIncompatibleError, match="layer 2 .*Hardswish"):
+    with pytest.raises(PackageIncompatibleError, match=r"layer 2 .*Hardswish"):
         fold(student)
 
 
 def test_a_kernel_that_would_need_padding_operators_is_refused(student):
     student.layers[3][0] = nn.Conv2d(8, 8, (1, 9), (1, 2), (0, 4), groups=8, bias=False)
-    with pytest.raises(PackageIncompatibleError, match="layer 3 .*SAME"):
+    with pytest.raises(PackageIncompatibleError, match=r"layer 3 .*SAME"):
         fold(student)
 
 

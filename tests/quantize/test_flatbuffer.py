@@ -91,7 +91,7 @@ def test_damaged_bytes_are_read_or_refused_but_nothing_else_happens(tiny_model, 
 
 
 def test_a_file_of_another_kind_is_refused_by_name():
-    with pytest.raises(PackageError, match="not a .tflite model"):
+    with pytest.raises(PackageError, match=r"not a \.tflite model"):
         read_tflite(b"\x08\x08\x12\x0aplethprint" * 9)
 
 

@@ -1,0 +1,58 @@
+import json
+import sys
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from plethprint_quantize import pipeline
+from plethprint_quantize.__main__ import main
+
+
+@pytest.fixture
+def folder(tmp_path, student, windows):
+    folder = tmp_path / "student"
+    folder.mkdir()
+    state = {"model": student.state_dict(), "student": asdict(student.config)}
+    torch.save(state, folder / "student.pt")
+    np.save(folder / "calibration.npy", windows)
+    return folder
+
+
+def arguments(folder, *more):
+    return ["--student", str(folder), "--out", str(folder.parent / "out"), *more]
+
+
+def test_without_the_converter_one_sentence_names_the_extra(folder, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "litert_torch", None)
+    assert main(arguments(folder)) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    last = said.err.strip().splitlines()[-1]
+    assert last.startswith("plethprint_quantize: Converting to TFLite needs")
+    assert "plethprint[tflite]" in last
+
+
+def test_an_unknown_method_is_told_in_one_sentence(folder, capsys):
+    assert main(arguments(folder, "--method", "guess")) == 1
+    assert "'guess' is not auto" in capsys.readouterr().err
+
+
+def test_models_and_report_are_written_when_there_are_no_golden_windows(
+    folder, monkeypatch, capsys, tiny_model
+):
+    pytest.importorskip("tflite_micro", reason="wheels for Linux x86-64 only")
+    # what the converters make of this student is committed: they are tested in
+    # test_conversion
+    monkeypatch.setattr(pipeline, "convert_float", lambda deploy: b"")
+    monkeypatch.setattr(pipeline, "quantize_int8", lambda model, ranges: tiny_model)
+    assert main(arguments(folder, "--json")) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    out = folder.parent / "out"
+    assert (out / "encoder.tflite").read_bytes() == tiny_model
+    assert (out / "encoder.onnx").stat().st_size == told["bytes"]["encoder.onnx"]
+    assert json.loads((out / "report.json").read_text())["macs"] == told["macs"] == 84_736
+    assert set(told["calibration"]["tried"]) == {"min-max", "p99.99", "p99.9"}
+    assert told["calibration"]["held_out_windows"] == 32
