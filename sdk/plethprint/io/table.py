@@ -49,7 +49,7 @@ class Table:
         texts = [text for _, text in lines]
         try:
             cells = (
-                [text.split() for text in texts]
+                _split_at_blanks(texts)
                 if delimiter is None
                 else [
                     [cell.strip() for cell in row]
@@ -179,6 +179,13 @@ def _content_lines(path: Path) -> list[tuple[int, str]]:
     if not lines:
         raise RecordingError(f"{path} is empty")
     return lines
+
+
+def _split_at_blanks(texts: list[str]) -> list[list[str]]:
+    cells = [text.split() for text in texts]
+    if len(cells) > 1 and len(cells[0]) > 1 and len(cells[1]) == 1:
+        cells[0] = [texts[0].strip()]  # one column, whose name has blanks in it
+    return cells
 
 
 def _number(cell: str, decimal_comma: bool) -> float:
