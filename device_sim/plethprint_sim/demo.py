@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from plethprint.alignment import PHYSIOLOGICAL_LAG_S, estimate_lag_s
 from plethprint.errors import RecordingError, SignalError
@@ -32,8 +35,11 @@ __all__ = ["DemoOptions", "DemoReport", "DemoWindow", "run_demo"]
 HOP_S = 5.0
 SAMPLE_RATE_HZ = 125.0
 _SELF_TEST_WINDOWS = 8
+_MEASURES = ("cosine", "centred_cosine", "overlap_at_10")
 _LAG_S = 120.0
 """Stretch of a recording from which the delay between its channels is told."""
+_PULSE_S = 6.0
+"""How much of the raw signal a screen shows."""
 _SETTLE_S = 1.5
 """What the last window may take through filter, frame and air after its last sample."""
 
@@ -57,7 +63,9 @@ class DemoOptions:
     virtual_time: bool = False
     """As fast as the machine allows, the same bytes every time."""
     link_loss_at_s: float | None = None
-    """Seconds of streaming after which the link drops once."""
+    """Seconds of streaming after which the wearer walks out of range once."""
+    link_loss_s: float = 6.0
+    """Seconds out of range; the wearable itself remembers two of them."""
     package: Path | None = None
     """Model package; the shipped one when None."""
     teacher: Path | None = None
@@ -115,7 +123,7 @@ class DemoReport:
     """``both`` ECG and PPG, or ``ppg``."""
     parity: dict[str, float | int]
     """``golden_max_lsb`` of the wearable's own encoder; over all windows, the measures of
-    `plethprint.agreement` against the teacher."""
+    `plethprint.agreement` against the teacher, banks being the package's own."""
     stream_sha256: str
     """Over the payload of every PPG notification."""
     windows: tuple[DemoWindow, ...]
@@ -130,6 +138,7 @@ def run_demo(
     *,
     on_window: Callable[[DemoWindow], None] = lambda _: None,
     on_event: Callable[[str], None] = lambda _: None,
+    on_pulse: Callable[[npt.NDArray[np.float32]], None] | None = None,
 ) -> DemoReport:
     """Run the whole path once and report.
 
@@ -140,6 +149,8 @@ def run_demo(
         Takes each window as it happens.
     on_event : callable, optional
         Takes a sentence for what happens on the link.
+    on_pulse : callable, optional
+        Takes the last seconds of raw PPG in counts, shape (T,), with each frame.
 
     Raises
     ------
@@ -155,7 +166,8 @@ def run_demo(
     package = ModelPackage.load(options.package)
     teacher = TeacherEncoder.load(options.teacher)
     source, name, ecg_lead_s = _worn(options)
-    demo = _Demo(options, package, teacher, source, name, ecg_lead_s, on_window, on_event)
+    demo = _Demo(options, package, teacher, source, name, ecg_lead_s)
+    demo.on_window, demo.on_event, demo.on_pulse = on_window, on_event, on_pulse
     run = virtual_time.run if options.virtual_time else asyncio.run
     return run(demo.run())
 
@@ -190,6 +202,11 @@ def _ecg_lead_s(source: SignalSource) -> float:
         return 0.0  # too short or flat to tell
 
 
+def _told(agreement: Mapping[str, float]) -> dict[str, float]:
+    """The measures that mean something for a handful of windows."""
+    return {name: agreement[name] for name in _MEASURES if name in agreement}
+
+
 class _Demo:
     """One run: what `run_demo` was given, and what came of it."""
 
@@ -201,16 +218,15 @@ class _Demo:
         source: SignalSource,
         name: str,
         ecg_lead_s: float,
-        on_window: Callable[[DemoWindow], None],
-        on_event: Callable[[str], None],
     ) -> None:
+        self.on_window: Callable[[DemoWindow], None]
+        self.on_event: Callable[[str], None]
+        self.on_pulse: Callable[[npt.NDArray[np.float32]], None] | None
         self._options = options
         self._package = package
         self._teacher = teacher
         self._source = source
         self._name = name
-        self._on_window = on_window
-        self._on_event = on_event
         self._fingerprinter = Fingerprinter(package)
         self._parity = LiveParity(source, package.golden(), teacher, ecg_lead_s=ecg_lead_s)
         self._windows: list[DemoWindow] = []
@@ -230,7 +246,7 @@ class _Demo:
         )
         loop = asyncio.get_running_loop()
         async with VirtualWorld(device, seed=self._options.seed) as world:
-            self._on_event("scanning for a PPG wearable")
+            self.on_event("scanning for a PPG wearable")
             async with connect(
                 backend=world.backend,
                 pair=True,
@@ -241,19 +257,24 @@ class _Demo:
                 wall_clock=loop.time if self._options.virtual_time else time.time,
             ) as wearable:
                 security = "paired, link encrypted" if wearable.paired else "not paired"
-                self._on_event(
+                self.on_event(
                     f"connected to {wearable.name} ({wearable.address}), {security}"
                 )
                 test = await wearable.self_test(_SELF_TEST_WINDOWS)
-                self._on_event(
+                self.on_event(
                     f"self-test over Bluetooth: {test.exact} of {test.windows} golden "
                     f"windows bit for bit, at most {test.max_lsb} LSB off"
                 )
-                trouble = asyncio.create_task(self._lose_link(world))
+                beside = [
+                    asyncio.create_task(self._lose_link(world)),
+                    asyncio.create_task(self._show_pulse(wearable)),
+                ]
                 try:
                     await self._follow(wearable)
                 finally:
-                    trouble.cancel()
+                    for task in beside:
+                        task.cancel()
+                    await asyncio.gather(*beside, return_exceptions=True)
                 paired = wearable.paired
             stats = wearable.stats
         return DemoReport(
@@ -271,7 +292,7 @@ class _Demo:
             reconnects=stats.reconnects,
             paired=paired,
             teacher_sees=self._parity.teacher_sees,
-            parity={"golden_max_lsb": test.max_lsb, **self._parity.overall()},
+            parity={"golden_max_lsb": test.max_lsb, **_told(self._parity.overall())},
             stream_sha256=stats.stream_sha256,
             windows=tuple(self._windows),
         )
@@ -302,15 +323,13 @@ class _Demo:
             quality=fingerprint.quality,
             missing=fingerprint.missing,
             vector=tuple(fingerprint.vector.tolist()),
-            cosine=agreement["cosine"],
-            centred_cosine=agreement["centred_cosine"],
-            overlap_at_10=agreement["overlap_at_10"],
+            **_told(agreement),
             compute_ms=self._compute_ms(first_index),
             missing_samples=stats.missing_samples,
             link_gaps=stats.link_gaps,
         )
         self._windows.append(window)
-        self._on_window(window)
+        self.on_window(window)
 
     def _compute_ms(self, first_index: int) -> float:
         """Time of the SDK's whole path for this window, done once more by itself."""
@@ -320,9 +339,25 @@ class _Demo:
         self._fingerprinter.embed(samples, rate_hz, hop_s=PPG.window_s)
         return 1e3 * (time.perf_counter() - began)
 
+    async def _show_pulse(self, wearable: Wearable) -> None:
+        if self.on_pulse is None:
+            return
+        kept = round(_PULSE_S * self._source.sample_rate_hz)
+        pulse = np.zeros(0, dtype=np.float32)
+        async for block in wearable.frames():
+            pulse = np.concatenate([pulse, block.samples[:, 0].astype(np.float32)])[-kept:]
+            self.on_pulse(pulse)
+
     async def _lose_link(self, world: VirtualWorld) -> None:
         if self._options.link_loss_at_s is None:
             return
+        away_s = self._options.link_loss_s
         await asyncio.sleep(self._options.link_loss_at_s)
-        self._on_event(f"the link drops ({self._options.link_loss_at_s:g} s)")
+        self.on_event(
+            f"{self._options.link_loss_at_s:g} s: out of range for {away_s:g} s, link lost"
+        )
         world.link_loss()
+        world.air.adv_loss = 1.0
+        await asyncio.sleep(away_s)
+        world.air.adv_loss = 0.0
+        self.on_event(f"{self._options.link_loss_at_s + away_s:g} s: in range again")

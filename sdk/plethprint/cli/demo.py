@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +14,14 @@ from plethprint.cli.output import JsonOption, PackageOption, print_json, sparkli
 from plethprint.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from rich.console import Group
     from rich.table import Table
 
     from plethprint_sim.demo import DemoReport, DemoWindow
+
+_LOGGER = logging.getLogger("plethprint")
 
 __all__ = ["Rhythm", "register", "require_simulator"]
 
@@ -64,8 +70,12 @@ def demo(
     ] = Rhythm.SINUS,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
     link_loss_at: Annotated[
-        float | None, typer.Option("--link-loss-at", help="Drop the link after S seconds.")
+        float | None,
+        typer.Option("--link-loss-at", help="Walk out of range after S seconds."),
     ] = None,
+    link_loss_s: Annotated[
+        float, typer.Option("--link-loss-s", min=0.0, help="How long out of range.")
+    ] = 6.0,
     package: PackageOption = None,
     teacher: Annotated[
         Path | None, typer.Option(help="Folder of a teacher; default: the shipped one.")
@@ -92,15 +102,20 @@ def demo(
         rhythm=rhythm.value,
         seed=seed,
         link_loss_at_s=link_loss_at,
+        link_loss_s=link_loss_s,
         package=package,
         teacher=teacher,
     )
+    # The table tells of lost links itself; a log line would tear it.
+    _LOGGER.setLevel(min(logging.ERROR, _LOGGER.getEffectiveLevel() + 10))
     if as_json:
         print_json(run_demo(options).to_dict())
         return
     screen = _Screen(svg)
     with screen:
-        report = run_demo(options, on_window=screen.show, on_event=screen.tell)
+        report = run_demo(
+            options, on_window=screen.show, on_event=screen.tell, on_pulse=screen.pulse
+        )
     screen.finish(report)
 
 
@@ -115,8 +130,9 @@ class _Screen:
         self._console = Console(record=svg is not None, width=110 if svg else None)
         self._events = Console(stderr=True)
         self._table = _table()
+        self._pulse = ""
         self._live = (
-            Live(self._table, console=self._console, refresh_per_second=8)
+            Live(self._picture(), console=self._console, refresh_per_second=8)
             if self._console.is_terminal and svg is None
             else None
         )
@@ -128,6 +144,20 @@ class _Screen:
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def pulse(self, samples: npt.NDArray[np.float32]) -> None:
+        """Show the raw signal of the last seconds as it arrives."""
+        if self._live is None and self._svg is None:
+            return
+        self._pulse = sparkline(samples, _PULSE_CHARACTERS)
+        if self._live is not None:
+            self._live.update(self._picture())
+
+    def _picture(self) -> Group:
+        from rich.console import Group
+        from rich.text import Text
+
+        return Group(self._table, Text(f" ♥ {self._pulse}", style="red"))
 
     def tell(self, event: str) -> None:
         """Say what happens on the link."""
@@ -144,13 +174,14 @@ class _Screen:
     def finish(self, report: DemoReport) -> None:
         """Print the summary, and save the picture if one is wanted."""
         if self._svg is not None:
-            self._console.print(self._table)
+            self._console.print(self._picture())
         for line in _summary(report):
             self._console.print(line, highlight=False, soft_wrap=self._svg is None)
         if self._svg is not None:
             self._console.save_svg(str(self._svg), title="make demo")
 
 
+_PULSE_CHARACTERS = 90
 _QUALITY_COLOURS = ((0.75, "green"), (0.5, "yellow"), (0.0, "red"))
 
 

@@ -59,7 +59,9 @@ def embed(
 
     recording = _read(file, sample_rate_hz, column)
     fingerprinter = Fingerprinter(package, runtime)
-    fingerprints = fingerprinter.embed(recording.ppg, recording.sample_rate_hz, hop_s=hop_s)
+    fingerprints = fingerprinter.embed(
+        recording.ppg, recording.sample_rate_hz, hop_s=hop_s, start=recording.start
+    )
     if not fingerprints:
         length_s = recording.ppg.size / recording.sample_rate_hz
         raise RecordingError(
