@@ -51,41 +51,48 @@ class LiveFingerprints:
         self._rate_hz = sample_rate_hz
         self._channel = channel
         self._first_index = 0
-        self._next: tuple[int, int] | None = None  # epoch, index
+        self._last: Block | None = None
 
     def push(self, block: Block) -> list[LiveFingerprint]:
         """Take the next block; return the fingerprints that are now complete."""
         # Judged by the index, not by `block.gap`: blocks that a slow consumer lost are
         # absent too.
-        if self._next is None:
-            self._begin(block)
-        missing = block.index - self._next_index(block)
-        if missing >= BRIDGED_GAP_S * self._rate_hz or missing < 0:
-            # The filter starts afresh; what it still held back ends before the gap, but
-            # only what the next samples would have completed, so it goes with them.
-            self._stream.reset()
-            self._begin(block)
+        prints: list[LiveFingerprint] = []
+        missing = self._missing_before(block)
+        if missing is None or missing >= BRIDGED_GAP_S * self._rate_hz:
+            prints += self.finish()
+            self._first_index = block.index
             missing = 0
         samples = block.samples[:, self._channel].astype(np.float64)
         if missing:
             samples = np.concatenate([np.full(missing, np.nan), samples])
-        prints = self._stream.push(samples)
-        self._next = (block.epoch, block.index + len(block.samples))
-        return [self._placed(fp, block) for fp in prints]
+        self._last = block
+        prints += self._placed(self._stream.push(samples), block)
+        return prints
 
-    def _next_index(self, block: Block) -> int:
-        assert self._next is not None
-        epoch, index = self._next
-        return index if epoch == block.epoch else block.index + 1  # never contiguous
+    def finish(self) -> list[LiveFingerprint]:
+        """Return what waited for samples that will not come; begin anew."""
+        if self._last is None:
+            return []
+        prints = self._placed(self._stream.flush(), self._last)
+        self._stream.reset()
+        self._last = None
+        return prints
 
-    def _begin(self, block: Block) -> None:
-        self._first_index = block.index
-        self._next = (block.epoch, block.index)
+    def _missing_before(self, block: Block) -> int | None:
+        """Samples absent before a block; None when nothing comes before it."""
+        last = self._last
+        if last is None or last.epoch != block.epoch:
+            return None
+        return block.index - last.index - len(last.samples)
 
-    def _placed(self, fp: Fingerprint, block: Block) -> LiveFingerprint:
+    def _placed(self, prints: list[Fingerprint], newest: Block) -> list[LiveFingerprint]:
+        return [self._place(fp, newest) for fp in prints]
+
+    def _place(self, fp: Fingerprint, newest: Block) -> LiveFingerprint:
         first_index = self._first_index + fp.start * self._rate_hz
         # From the newest block backwards: it knows most about the clocks.
-        start_s = block.start_s - (block.index - first_index) * block.host_period_s
+        start_s = newest.start_s - (newest.index - first_index) * newest.host_period_s
         values = {f.name: getattr(fp, f.name) for f in fields(Fingerprint)}
         values["start"] = start_s
-        return LiveFingerprint(**values, epoch=block.epoch, first_index=first_index)
+        return LiveFingerprint(**values, epoch=newest.epoch, first_index=first_index)

@@ -88,7 +88,8 @@ class LiveStream:
         self._streaming = False
         self._watchman: asyncio.Task[None] | None = None
         self._link_settled = asyncio.Event()  # a link is there, or none will come
-        self._last_frame_s = 0.0
+        self._last_frame_s = 0.0  # or when the stream was last started
+        self._heard_s = 0.0  # when a frame last came, or the session first streamed
         self._frame_period_s = 0.0
         self._stalled = False
         self._failure: LinkError | ProtocolError | None = None
@@ -188,6 +189,7 @@ class LiveStream:
             try:
                 async with self._start_stop:
                     if not self._streaming:
+                        self._heard_s = self._host_clock.now()
                         await self._start(connection)
                         self._streaming = True
             except LinkLostError:
@@ -260,7 +262,7 @@ class LiveStream:
                 self._warned.add(kind)
                 _LOGGER.warning("dropped a notification that is no frame: %s", error)
             return
-        self._last_frame_s = arrival_s
+        self._last_frame_s = self._heard_s = arrival_s
         self._stalled = False
         self._frame_period_s = len(frame.counts) / self._format.sample_rate_hz
         self._hand_out(self._timeline.push(frame, arrival_s))
@@ -281,6 +283,12 @@ class LiveStream:
                 await connection.link.close()
                 if not self._options.reconnect:
                     raise LinkLostError(f"the link to {_named(connection)} dropped")
+                unheard_s = self._host_clock.now() - self._heard_s
+                if self._streaming and unheard_s > self._options.give_up_after_s:
+                    raise LinkLostError(
+                        f"{_named(connection)} can be connected to, but has sent nothing "
+                        f"for {unheard_s:.0f} s"
+                    )
                 await self._restore(connection)
                 self._link_settled.set()
         except (LinkError, ProtocolError) as error:

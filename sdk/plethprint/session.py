@@ -143,6 +143,7 @@ async def connect(
             async for block in wearable.frames():
                 print(block.start_s, block.samples.shape, block.gap)
     """
+    host_clock = HostClock(asyncio.get_running_loop().time, wall_clock)
     connector = Connector(
         address=address,
         name=name,
@@ -150,6 +151,7 @@ async def connect(
         backend=backend,
         timeout_s=timeout_s,
         pair=pair,
+        host_time=host_clock.now,
     )
     options = StreamOptions(
         sample_rate_hz=sample_rate_hz,
@@ -161,7 +163,6 @@ async def connect(
         silent_after_s=silent_after_s,
         queue_s=queue_s,
     )
-    host_clock = HostClock(asyncio.get_running_loop().time, wall_clock)
     stream = LiveStream(connector, options, host_clock)
     await stream.open()
     try:
@@ -298,6 +299,8 @@ class Wearable:
             while (block := await queue.get()) is not None:
                 for fingerprint in live.push(block):
                     yield fingerprint
+            for fingerprint in live.finish():
+                yield fingerprint
 
     async def self_test(self, windows: int | None = None) -> SelfTestReport:
         """Have the wearable's own encoder run the package's golden windows.

@@ -96,6 +96,8 @@ class Connector:
         For finding, and for each GATT call.
     pair : bool, optional
         True pairs at once, False never, None when something needs it.
+    host_time : callable
+        Seconds since 1970, for wearables that want to know the time of day.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Connector:
         backend: BluetoothBackend | None,
         timeout_s: float,
         pair: bool | None,
+        host_time: Callable[[], float],
     ) -> None:
         self._address = address
         self._name = name
@@ -114,6 +117,7 @@ class Connector:
         self._backend = backend
         self._timeout_s = timeout_s
         self._pair = pair
+        self._host_time = host_time
 
     async def first(self) -> Connection:
         """Establish the first link; a link that dies on the way is tried again.
@@ -151,7 +155,7 @@ class Connector:
         try:
             await link.connect()
             personality = self._spoken(found, link)
-            driver = personality.driver(link)
+            driver = personality.driver(link, self._host_time)
             await driver.open()
             paired, calibration = await self._secure(link, driver)
         except BaseException:

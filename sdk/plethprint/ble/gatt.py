@@ -127,7 +127,8 @@ class GattLink:
 
     async def connect(self) -> None:
         """Connect and discover the services."""
-        await self._call("connecting", self._client.connect)
+        # bleak applies the timeout to the connection alone; discovery comes on top.
+        await self._call("connecting", self._client.connect, 1.5 * self._timeout_s)
 
     async def pair(self) -> None:
         """Pair, and with it encrypt the link.
@@ -193,16 +194,19 @@ class GattLink:
         if not self._lost.done():
             self._lost.set_result(None)
 
-    async def _call(self, doing: str, call: Callable[[], Awaitable[_T]]) -> _T:
+    async def _call(
+        self, doing: str, call: Callable[[], Awaitable[_T]], timeout_s: float | None = None
+    ) -> _T:
         if self.is_lost or self._closing:
             raise LinkLostError(f"the link is gone; {doing} is not possible")
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
         task: asyncio.Future[_T] = asyncio.ensure_future(call())
         try:
             # Some stacks leave a call hanging when the link dies: do not wait for it.
             either: set[asyncio.Future[Any]] = {task, self._lost}
             await asyncio.wait(
                 either,
-                timeout=self._timeout_s,
+                timeout=timeout_s,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if task.done():
@@ -212,7 +216,7 @@ class GattLink:
         if self.is_lost:
             raise LinkLostError(f"the link dropped while {doing}")
         raise LinkTimeoutError(
-            f"the wearable did not answer within {self._timeout_s:g} s while {doing}"
+            f"the wearable did not answer within {timeout_s:g} s while {doing}"
         )
 
 

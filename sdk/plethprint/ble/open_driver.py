@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from plethprint.signal import PPG
 __all__ = ["OPEN", "OpenDriver"]
 
 _ANSWER_S = 5.0  # an indication that has not come by then will not come
+_LONGEST_WRITE_MTU = 512 + 3  # an attribute value has at most 512 bytes, whatever the MTU
 
 
 class OpenDriver:
@@ -29,12 +29,15 @@ class OpenDriver:
     ----------
     link : GattLink
         Connected.
+    host_time : callable
+        Seconds since 1970, for wearables that want to know the time of day.
     """
 
     info: profile.Info
 
-    def __init__(self, link: GattLink) -> None:
+    def __init__(self, link: GattLink, host_time: Callable[[], float]) -> None:
         self._link = link
+        self._host_time = host_time
         self._control_lock = asyncio.Lock()
         self._responses: asyncio.Queue[bytes] = asyncio.Queue()
         self._test_ids = itertools.cycle(range(1, 256))
@@ -49,10 +52,9 @@ class OpenDriver:
             profile.CONTROL_UUID, "control", self._responses.put_nowait
         )
         if profile.Features.WALL_CLOCK in self.info.features:
+            now_us = round(self._host_time() * 1e6)
             await self.request(
-                profile.ControlRequest(
-                    profile.Opcode.SET_TIME, unix_time_us=time.time_ns() // 1000
-                )
+                profile.ControlRequest(profile.Opcode.SET_TIME, unix_time_us=now_us)
             )
 
     async def read_calibration(self) -> profile.Calibration | None:
@@ -136,7 +138,7 @@ class OpenDriver:
                 self._test_answers = answers
             test_id = next(self._test_ids)
             collector = profile.SelfTestCollector(test_id)
-            mtu = self._link.mtu(profile.SELF_TEST_UUID)
+            mtu = min(self._link.mtu(profile.SELF_TEST_UUID), _LONGEST_WRITE_MTU)
             for message in profile.self_test_requests(window, mtu=mtu, test_id=test_id):
                 await self._link.write(profile.SELF_TEST_UUID, "self-test", message)
             result = None

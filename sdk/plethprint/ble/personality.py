@@ -106,8 +106,8 @@ class Personality:
     """Short name, for ``connect(personality=...)``."""
     service_uuid: str
     """Service that such a wearable advertises, lower case."""
-    driver: Callable[[GattLink], Driver]
-    """Makes the host's side for one link."""
+    driver: Callable[[GattLink, Callable[[], float]], Driver]
+    """Makes the host's side for one link; also takes what tells the host time (Unix, s)."""
 
 
 def personalities() -> tuple[Personality, ...]:

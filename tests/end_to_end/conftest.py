@@ -1,0 +1,87 @@
+"""A virtual world on virtual time, and a model package small enough for every test."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("bumble", reason="needs the `sim` extra")
+
+from plethprint.ble.open_profile import Channel, ChannelKind
+from plethprint.encoder import load_encoder
+from plethprint.package import ModelPackage
+from plethprint_sim import Wearer, WearerStream, virtual_time
+from plethprint_sim.wearable import VirtualWearable
+from plethprint_sim.world import VirtualWorld
+
+# The tiny package is built in tests/sdk/conftest.py; its fixtures serve here as well.
+_spec = importlib.util.spec_from_file_location(
+    "_tiny_package", Path(__file__).parents[1] / "sdk" / "conftest.py"
+)
+assert _spec is not None
+assert _spec.loader is not None
+_tiny = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_tiny)
+signing_key, trusted, package = _tiny.signing_key, _tiny.trusted, _tiny.package
+_built_folder = _tiny._built_folder
+
+Scenario = Callable[[VirtualWorld], Awaitable[Any]]
+
+
+@pytest.fixture(scope="session")
+def source() -> WearerStream:
+    """An hour and more of one wearer; the same for every test."""
+    return WearerStream(Wearer(), seed=7, sample_rate_hz=125.0)
+
+
+@pytest.fixture
+def make_wearable(
+    source: WearerStream, package: ModelPackage
+) -> Callable[..., VirtualWearable]:
+    """Make a virtual wearable that runs the tiny package."""
+
+    def make(**options: Any) -> VirtualWearable:
+        defaults: dict[str, Any] = {
+            "encoder": load_encoder(package, "onnx"),
+            "model": package.model_id,
+            "channels": [Channel(ChannelKind.GREEN, 1, 525)],
+        }
+        return VirtualWearable(options.pop("source", source), **{**defaults, **options})
+
+    return make
+
+
+@pytest.fixture
+def play(make_wearable: Callable[..., VirtualWearable]) -> Callable[..., Any]:
+    """Play a scenario with a wearable on virtual time; no task may be left behind."""
+
+    def run(
+        scenario: Scenario,
+        *,
+        wearable: VirtualWearable | None = None,
+        seed: int = 1,
+        **radio: Any,
+    ) -> Any:
+        async def world_and_scenario() -> Any:
+            worn = make_wearable() if wearable is None else wearable
+            async with VirtualWorld(worn, seed=seed, **radio) as world:
+                before = asyncio.all_tasks()
+                outcome = await scenario(world)
+                # What the stacks do on a broken link ends by itself, soon.
+                await asyncio.sleep(0.5)
+                ours = [
+                    task
+                    for task in asyncio.all_tasks() - before
+                    if "plethprint/" in task.get_coro().cr_code.co_filename  # type: ignore[union-attr]
+                ]
+                assert not ours, f"left behind: {ours}"
+                return outcome
+
+        return virtual_time.run(world_and_scenario())
+
+    return run
