@@ -21,6 +21,15 @@ class AirController(Controller):
     gives up a pending connection when told to. A data packet is reported to the host as
     completed when it has crossed the air, not when it was taken: a host that keeps an eye
     on its queue feels a bad link.
+
+    Parameters
+    ----------
+    name : str
+        For the log.
+    link : AirLink
+        Its air.
+    host_source, host_sink : optional
+        Transport to a host outside this process; a host in it attaches itself.
     """
 
     le_acl_data_packet_length = 251
@@ -32,8 +41,10 @@ class AirController(Controller):
         | hci.LeFeatureMask.LE_PERIODIC_ADVERTISING
     )
 
-    def __init__(self, name: str, link: AirLink, **kwargs: Any) -> None:
-        super().__init__(name, link=link, **kwargs)
+    def __init__(
+        self, name: str, link: AirLink, host_source: Any = None, host_sink: Any = None
+    ) -> None:
+        super().__init__(name, host_source, host_sink, link)
         self._air = link
 
     def send_hci_packet(self, packet: hci.HCI_Packet) -> None:

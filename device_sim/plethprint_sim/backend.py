@@ -12,17 +12,22 @@ virtual radio (`plethprint_sim.world`) or on a real one (``usb:``, ``serial:``).
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.scanner import BaseBleakScanner
+from bumble import hci
 from bumble.device import Device
+from bumble.transport import open_transport
 
 from plethprint_sim.bleak_client import BumbleClient
 from plethprint_sim.bleak_scanner import BumbleScanner
 from plethprint_sim.central import Central, just_works
 
-__all__ = ["BumbleBackend"]
+__all__ = ["BumbleBackend", "open_backend"]
 
 
 class BumbleBackend:
@@ -61,3 +66,51 @@ class BumbleBackend:
         return (self.client if "disconnected_callback" in kwargs else self.scanner)(
             *args, **kwargs
         )
+
+
+_CONTROLLER_ANSWERS_S = 5.0
+_HOST_ADDRESS = "C0:11:00:00:00:02"
+
+
+@asynccontextmanager
+async def open_backend(
+    transport_name: str, *, operation_timeout_s: float = 30.0
+) -> AsyncIterator[BumbleBackend]:
+    """Use a Bluetooth controller that the operating system does not know.
+
+    Parameters
+    ----------
+    transport_name : str
+        A bumble transport with a controller at its end, such as ``"usb:0"``,
+        ``"serial:/dev/ttyACM0,1000000"`` or ``"tcp-client:127.0.0.1:9000"``.
+    operation_timeout_s : float
+        Longest time that a GATT call may take.
+
+    Raises
+    ------
+    ValueError
+        The transport's name is not understood.
+    OSError
+        The transport cannot be opened, or no controller answers on it.
+
+    Examples
+    --------
+    ::
+
+        async with open_backend("usb:0") as backend:
+            async with plethprint.connect(backend=backend) as wearable: ...
+    """
+    async with await open_transport(transport_name) as transport:
+        device = Device.with_hci(
+            "host", hci.Address(_HOST_ADDRESS), transport.source, transport.sink
+        )
+        try:
+            await asyncio.wait_for(device.power_on(), _CONTROLLER_ANSWERS_S)
+        except asyncio.TimeoutError:
+            raise OSError(f"no Bluetooth controller answers on {transport_name}") from None
+        try:
+            yield BumbleBackend(device, operation_timeout_s=operation_timeout_s)
+        finally:
+            for connection in list(device.connections.values()):
+                await asyncio.wait_for(connection.disconnect(), _CONTROLLER_ANSWERS_S)
+            await device.power_off()

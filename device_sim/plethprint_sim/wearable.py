@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from bumble import hci
 from bumble.att import ATT_Error
-from bumble.core import UUID, AdvertisingData
+from bumble.core import UUID
 from bumble.device import Connection, Device
 from bumble.gatt import Characteristic, CharacteristicValue, Service
 from bumble.profiles.battery_service import BatteryService
 from bumble.profiles.device_information_service import DeviceInformationService
 from bumble.transport import open_transport
+from bumble.transport.common import AsyncPipeSink
 
 from plethprint.ble import open_profile as profile
 from plethprint.signal import PPG
+from plethprint_sim.advertisement import advertisement, static_address
+from plethprint_sim.air_controller import AirController
 from plethprint_sim.central import just_works
 from plethprint_sim.device_clock import DeviceClock
 from plethprint_sim.firmware import (
@@ -33,6 +35,7 @@ from plethprint_sim.firmware import (
     Firmware,
     Subscriptions,
 )
+from plethprint_sim.radio import AirLink
 from plethprint_sim.sensor import PpgSource
 
 __all__ = ["VirtualWearable", "serve"]
@@ -40,9 +43,10 @@ __all__ = ["VirtualWearable", "serve"]
 _LOGGER = logging.getLogger(__name__)
 
 _ATT_NOTIFY_BYTES = 3
+_CONTROLLER_ANSWERS_S = 5.0
+_OFFERS_A_CONTROLLER = {"tcp-server", "unix-server", "ws-server", "pty", "vhci"}
 _CCCD_IMPROPERLY_CONFIGURED = 0xFD
 _PROCEDURE_IN_PROGRESS = 0xFE
-_ADVERT_BYTES = 31
 _RESPONSES_WAITING = 4
 # Packets handed to the controller at a time. The rest waits in the device's own buffer,
 # where an overflow is counted; the controller's would grow in silence.
@@ -90,11 +94,13 @@ class VirtualWearable:
         Battery level.
     firmware : str
         Firmware version.
+    max_mtu : int
+        Largest ATT MTU that the device agrees to, 23..517.
 
     Raises
     ------
     ValueError
-        The name is too long, or the channels do not fit.
+        The name is too long, or the channels or the MTU do not fit.
 
     Examples
     --------
@@ -127,9 +133,11 @@ class VirtualWearable:
         calibration: profile.Calibration | None = None,
         battery_percent: int = 87,
         firmware: str = "1.0.0",
+        max_mtu: int = 517,
     ) -> None:
-        if not 1 <= len(name.encode()) <= _ADVERT_BYTES - 2:
-            raise ValueError(f"a name has 1..29 bytes, got {name!r}")
+        self._advertisement, self._scan_response = advertisement(name)
+        if not 23 <= max_mtu <= 517:
+            raise ValueError(f"an ATT MTU lies in 23..517, got {max_mtu}")
         dim = 0 if encoder is None else encoder.dim
         if fingerprinter is not None and dim == 0:
             raise ValueError("a wearable with a fingerprinter needs its encoder too")
@@ -152,7 +160,7 @@ class VirtualWearable:
         )
         self.info.to_bytes()  # refuses what does not fit
         self.name = name
-        self.address = address or _static_address(name)
+        self.address = address or static_address(name)
         self.calibration = calibration or profile.Calibration(
             tuple(
                 profile.ChannelCalibration(30.5 + i, -120 * i, 8000 + 100 * i, 2500)
@@ -161,6 +169,7 @@ class VirtualWearable:
             serial=1,
         )
         self.battery_percent = battery_percent
+        self._max_mtu = max_mtu
         self._source = source
         self._encoder = encoder
         self._fingerprinter = fingerprinter
@@ -219,11 +228,10 @@ class VirtualWearable:
         self._device = device
         self._add_services(device)
         await device.power_on()
-        advertisement, scan_response = _advertisement(self.name)
         await device.start_advertising(
             auto_restart=True,
-            advertising_data=advertisement,
-            scan_response_data=scan_response,
+            advertising_data=self._advertisement,
+            scan_response_data=self._scan_response,
             advertising_interval_min=_ADVERTISING_INTERVAL_MS,
             advertising_interval_max=_ADVERTISING_INTERVAL_MS,
         )
@@ -250,39 +258,43 @@ class VirtualWearable:
     # The attribute database.
 
     def _add_services(self, device: Device) -> None:
-        read, write = _Property.READ, _Property.WRITE
-        notify, indicate = _Property.NOTIFY, _Property.INDICATE
-        readable, writeable = _Permission.READABLE, _Permission.WRITEABLE
-        nothing = _Permission(0)
-        info, calibration = self.info.to_bytes(), self.calibration.to_bytes()
+        notify, writeable = _Property.NOTIFY, _Permission.WRITEABLE
         self._control = _characteristic(
-            profile.CONTROL_UUID, write | indicate, writeable, self._on_control
+            profile.CONTROL_UUID,
+            _Property.WRITE | _Property.INDICATE,
+            writeable,
+            CharacteristicValue(write=self._on_control),
         )
-        self._ppg = _characteristic(profile.PPG_UUID, notify, nothing)
-        self._fingerprint = _characteristic(profile.FINGERPRINT_UUID, notify, nothing)
+        self._ppg = _characteristic(profile.PPG_UUID, notify)
+        self._fingerprint = _characteristic(profile.FINGERPRINT_UUID, notify)
         self._self_test = _characteristic(
-            profile.SELF_TEST_UUID, write | notify, writeable, self._on_self_test
+            profile.SELF_TEST_UUID,
+            _Property.WRITE | notify,
+            writeable,
+            CharacteristicValue(write=self._on_self_test),
         )
-        encrypted = readable | _Permission.READ_REQUIRES_ENCRYPTION
+        device.gatt_server.max_mtu = self._max_mtu
         device.add_services(
             [
                 Service(
                     UUID(profile.SERVICE_UUID),
                     [
-                        Characteristic(UUID(profile.INFO_UUID), read, readable, info),
+                        _readable(profile.INFO_UUID, self.info.to_bytes()),
                         self._control,
                         self._ppg,
                         self._fingerprint,
                         self._self_test,
-                        Characteristic(
-                            UUID(profile.CALIBRATION_UUID), read, encrypted, calibration
+                        _readable(
+                            profile.CALIBRATION_UUID,
+                            self.calibration.to_bytes(),
+                            _Permission.READ_REQUIRES_ENCRYPTION,
                         ),
                     ],
                 ),
                 DeviceInformationService(
                     manufacturer_name="plethprint",
                     model_number="virtual wearable",
-                    serial_number=f"{zlib.crc32(self.name.encode()):08x}",
+                    serial_number=self.address.replace(":", ""),
                     firmware_revision=self.info.firmware,
                 ),
                 BatteryService(lambda _: self.battery_percent),
@@ -412,7 +424,13 @@ async def serve(
     on_ready: Callable[[VirtualWearable], None] | None = None,
     **options: Any,
 ) -> None:
-    """Run a virtual wearable on a Bluetooth controller until that goes away.
+    """Run a virtual wearable for the world outside, until its transport goes away.
+
+    Where there is a controller at the other end of the transport (``serial:``, ``usb:``,
+    ``hci-socket:``, ``tcp-client:``, ...), the wearable uses it and is on the real air.
+    Transports that wait for somebody (``tcp-server:``, ``unix-server:``, ``ws-server:``,
+    ``pty:``) and ``vhci:`` offer a virtual controller instead, on one virtual air with the
+    wearable: another process, or the Linux kernel, then plays the host.
 
     Parameters
     ----------
@@ -431,54 +449,49 @@ async def serve(
     ValueError
         The transport's name is not understood.
     OSError
-        The transport cannot be opened.
+        The transport cannot be opened, or no controller answers on it.
     """
     wearable = VirtualWearable(source, **options)
-    async with await open_transport(transport_name) as transport:
-        await wearable.start(transport.source, transport.sink)
+    async with await _open(transport_name) as transport:
         try:
+            if transport_name.split(":")[0] in _OFFERS_A_CONTROLLER:
+                air = AirLink()
+                AirController("offered", air, transport.source, transport.sink)
+                own = AirController(wearable.name, air)
+                await wearable.start(own, AsyncPipeSink(own))
+            else:
+                starting = wearable.start(transport.source, transport.sink)
+                await asyncio.wait_for(starting, _CONTROLLER_ANSWERS_S)
             if on_ready is not None:
                 on_ready(wearable)
             await transport.source.wait_for_termination()
+        except asyncio.TimeoutError:
+            raise OSError(f"no Bluetooth controller answers on {transport_name}") from None
         finally:
             await wearable.stop()
+
+
+async def _open(transport_name: str) -> Any:
+    try:
+        return await open_transport(transport_name)
+    except (ValueError, OSError):
+        raise
+    except Exception as error:  # bumble, pyusb and pyserial have errors of their own
+        raise OSError(f"cannot open {transport_name}: {error}") from error
 
 
 def _characteristic(
     uuid: str,
     properties: Characteristic.Properties,
-    permissions: Characteristic.Permissions,
-    write: Callable[[Connection, bytes], Any] | None = None,
+    permissions: Characteristic.Permissions = _Permission(0),  # noqa: B008 - a constant
+    value: Any = b"",
 ) -> Characteristic[bytes]:
-    value = b"" if write is None else CharacteristicValue(write=write)
     return Characteristic(UUID(uuid), properties, permissions, value)
 
 
-def _static_address(name: str) -> str:
-    tail = zlib.crc32(name.encode()).to_bytes(4, "big")
-    return ":".join(f"{byte:02X}" for byte in b"\xd2\x0f" + tail)
-
-
-def _advertisement(name: str) -> tuple[bytes, bytes]:
-    """Advertisement and scan response; a name too long for the first goes in both."""
-    kinds = AdvertisingData.Type
-    flags = bytes(
-        [
-            AdvertisingData.Flags.LE_GENERAL_DISCOVERABLE_MODE
-            | AdvertisingData.Flags.BR_EDR_NOT_SUPPORTED
-        ]
-    )
-    services = bytes(UUID(profile.SERVICE_UUID))
-    entries = [
-        (kinds.FLAGS, flags),
-        (kinds.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS, services),
-    ]
-    room = _ADVERT_BYTES - len(bytes(AdvertisingData(entries))) - 2
-    full = name.encode()
-    if len(full) <= room:
-        entries.append((kinds.COMPLETE_LOCAL_NAME, full))
-        return bytes(AdvertisingData(entries)), b""
-    short = full[:room].decode(errors="ignore").encode()
-    entries.append((kinds.SHORTENED_LOCAL_NAME, short))
-    response = AdvertisingData([(kinds.COMPLETE_LOCAL_NAME, full)])
-    return bytes(AdvertisingData(entries)), bytes(response)
+def _readable(
+    uuid: str,
+    value: bytes,
+    protection: Characteristic.Permissions = _Permission(0),  # noqa: B008
+) -> Characteristic[bytes]:
+    return _characteristic(uuid, _Property.READ, _Permission.READABLE | protection, value)
