@@ -142,7 +142,14 @@ def neighbour_overlap(
     return np.array(shared, dtype=np.float64) / k
 
 
-def retrieval_at(a: npt.ArrayLike, b: npt.ArrayLike, n: int = 256) -> float:
+def retrieval_at(
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    n: int = 256,
+    *,
+    bank_a: npt.ArrayLike | None = None,
+    bank_b: npt.ArrayLike | None = None,
+) -> float:
     """Return how often a row's nearest among n rows of the other side is its partner.
 
     Parameters
@@ -152,18 +159,30 @@ def retrieval_at(a: npt.ArrayLike, b: npt.ArrayLike, n: int = 256) -> float:
     n : int
         Size of each pool; rows after the last whole pool are left out, and if there are
         fewer than n rows they are one pool.
+    bank_a, bank_b : array_like, shape (M, D), optional
+        The same M reference windows seen by the two models. Then each partner competes
+        with the first n - 1 of the bank instead of with the other rows.
 
     Returns
     -------
     float
-        0..1; 1/n by chance.
+        0..1; 1 / n by chance.
 
     Raises
     ------
     WindowShapeError
-        If the two are not (N, D) alike.
+        If the two are not (N, D) alike, or only one bank is given.
     """
-    x, y = (_unit(_unit(side) - _unit(side).mean(axis=0)) for side in _pairs(a, b))
+    x, y = (_unit(side) for side in _pairs(a, b))
+    if (bank_a is None) != (bank_b is None):
+        raise WindowShapeError("retrieval needs the banks of both sides, or neither")
+    if bank_a is not None:
+        near_x, near_y = (_unit(side) for side in _pairs(bank_a, bank_b))
+        x, y = _unit(x - near_x.mean(axis=0)), _unit(y - near_y.mean(axis=0))
+        others = _unit(near_y - near_y.mean(axis=0))[: n - 1]
+        own = (x * y).sum(axis=1)
+        return float((own >= (x @ others.T).max(axis=1)).mean())
+    x, y = _unit(x - x.mean(axis=0)), _unit(y - y.mean(axis=0))
     n = min(n, len(x))
     hits = [
         np.argmax(x[first : first + n] @ y[first : first + n].T, axis=1) == np.arange(n)
@@ -209,7 +228,7 @@ def agreement(
         "overlap_at_10": float(
             neighbour_overlap(a, b, 10, bank_a=bank_a, bank_b=bank_b).mean()
         ),
-        "retrieval_at_256": retrieval_at(a, b, 256),
+        "retrieval_at_256": retrieval_at(a, b, 256, bank_a=bank_a, bank_b=bank_b),
     }
 
 

@@ -87,6 +87,13 @@ def test_retrieval_finds_partners_and_not_strangers():
     assert retrieval_at(a[:5], a[:5]) == 1.0
 
 
+def test_retrieval_of_a_single_window_is_against_the_bank():
+    bank = vectors(300)
+    mine, strange = bank[:1] + 0.01, vectors(1, seed=9)
+    assert retrieval_at(mine, bank[:1], bank_a=bank, bank_b=bank) == 1.0
+    assert retrieval_at(strange, bank[:1], bank_a=bank, bank_b=bank) == 0.0
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -95,6 +102,7 @@ def test_retrieval_finds_partners_and_not_strangers():
         lambda a: neighbour_overlap(a, a, bank_a=a),
         lambda a: neighbour_overlap(a[:1], a[:1]),
         lambda a: retrieval_at(a[:0], a[:0]),
+        lambda a: retrieval_at(a, a, bank_b=a),
     ],
 )
 def test_vectors_that_do_not_belong_together_are_refused(call):
