@@ -184,10 +184,10 @@ class _TfliteMicroEncoder:
     runtime = "tflm"
 
     def __init__(self, package: ModelPackage) -> None:
-        from tflite_micro.python.tflite_micro import runtime as tflm
-
         self.dim = package.manifest.dim
         try:
+            from tflite_micro.python.tflite_micro import runtime as tflm
+
             self._interpreter = tflm.Interpreter.from_bytes(
                 package.read_bytes("encoder.tflite"), arena_size=1 << 20
             )
@@ -218,13 +218,13 @@ def onnx_session(model: bytes, name: str) -> Any:
     EncoderError
         If onnxruntime refuses the model.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     try:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
         return onnxruntime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"]
         )

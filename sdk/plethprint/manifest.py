@@ -16,7 +16,13 @@ from typing import Any
 
 from plethprint.errors import PackageIncompatibleError, PackageIntegrityError
 
-__all__ = ["FORMAT_VERSION", "FileEntry", "Manifest", "read_manifest_fields"]
+__all__ = [
+    "FORMAT_VERSION",
+    "MANIFEST_NAME",
+    "FileEntry",
+    "Manifest",
+    "read_manifest_fields",
+]
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from plethprint.encoder import checked_windows, onnx_session
 from plethprint.errors import EncoderError, PackageIncompatibleError, WindowShapeError
-from plethprint.package import MODELS_FOLDER, SignedFolder, check_preprocessing
+from plethprint.package import MODELS_FOLDER, check_preprocessing
 from plethprint.signal import ECG, PPG
+from plethprint.signed_folder import SignedFolder
 
 __all__ = ["TeacherEncoder"]
 

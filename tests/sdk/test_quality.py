@@ -1,5 +1,7 @@
 """Clean windows score high, damaged ones low, and no row depends on its neighbours."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from plethprint.errors import WindowShapeError
 from plethprint.quality import LOW_QUALITY, assess, heart_rate_bpm
 from plethprint.signal import PPG, windows_of
 
+DATA = Path(__file__).parents[3] / "shared" / "data"
 RATE_HZ = 64.0
 T = np.arange(round(20 * RATE_HZ)) / RATE_HZ
 WINDOWS = hnp.arrays(
@@ -122,3 +125,34 @@ def test_windows_of_another_shape_are_refused():
         assess(np.zeros((1, 100), np.int8))
     with pytest.raises(WindowShapeError):
         heart_rate_bpm(np.zeros((1, PPG.window_samples)))
+
+
+def real(name):
+    with np.load(DATA / name) as archive:
+        ppg = archive["ppg"] * archive["ppg_gain"] + archive["ppg_offset"]
+        numerics = archive["num_hr"].astype(float) if "num_hr" in archive else None
+        return windows_of(ppg, float(archive["fs_ppg"]), hop_s=10.0)[1:], numerics
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the real recordings")
+def test_a_finger_at_rest_is_trusted_and_a_wrist_in_motion_is_not():
+    def share(names):
+        samples = [w.samples for name in names for w in real(name)[0]]
+        return (assess(np.stack(samples)) >= LOW_QUALITY).mean()
+
+    assert share([f"bidmc/bidmc{n:02d}.npz" for n in (3, 5, 14, 30)]) > 0.9
+    assert (
+        share([f"wrist_exercise/{n}.npz" for n in ("s1_walk", "s2_walk", "s8_walk")]) < 0.2
+    )
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the real recordings")
+def test_the_heart_rate_follows_the_monitor():
+    errors = []
+    for number in (3, 5, 14, 30):
+        windows, monitor = real(f"bidmc/bidmc{number:02d}.npz")
+        rates = heart_rate_bpm(np.stack([w.samples for w in windows]))
+        for window, rate in zip(windows, rates, strict=True):
+            at = int(window.start_s)
+            errors.append(abs(rate - np.nanmedian(monitor[at : at + 11])))
+    assert np.nanmean(errors) < 2.5
