@@ -1,4 +1,4 @@
-"""`python -m plethprint_quantize`: a trained student in, int8 models or a package out."""
+"""`python -m plethprint_quantize`: a trained student in, a signed int8 package out."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from plethprint.errors import PlethprintError
+from plethprint.errors import MissingExtraError, PlethprintError
+from plethprint.signature import load_or_create_signing_key
+
+if TYPE_CHECKING:
+    from plethprint_quantize.checkpoint import About
 
 __all__ = ["main"]
 
@@ -32,30 +37,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("plethprint_quantize", description=__doc__)
-    parser.add_argument(
-        "--student",
-        type=Path,
-        required=True,
-        help="student.pt or its folder",
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--student", type=Path, help="student.pt or its folder")
+    what.add_argument(
+        "--teacher", type=Path, help="teacher.npz: package it as float ONNX instead"
     )
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(
-        "--calibration",
-        type=Path,
-        help="int8 windows, .npy; default beside the student",
+        "--calibration", type=Path, help="int8 windows, .npy; default beside the student"
     )
     parser.add_argument(
         "--golden",
         type=Path,
         help="windows, teacher_both, teacher_ppg, .npz; default beside the student; "
-        "without it no package is signed, only models and report written",
+        "without it no package is signed, only models and report are written",
     )
-    parser.add_argument("--about", type=Path, help="about.json; default beside the student")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--about", type=Path, help="about.json; default beside the student or teacher"
+    )
     parser.add_argument(
         "--method", default="auto", help="auto (default), min-max, p99.99 or p99.9"
     )
     parser.add_argument("--windows", type=int, default=512, help="windows that set ranges")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--name", help="name of the package, over that of about.json")
     parser.add_argument("--key", type=Path, help="Ed25519 signing key (PEM)")
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
     parser.add_argument("--verbose", action="store_true", help="the converters' logs too")
@@ -66,20 +71,29 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        from plethprint.errors import MissingExtraError
-
         raise MissingExtraError("quantize", "Quantising a student") from error
-    from plethprint_quantize.checkpoint import About, load_student, load_windows
+    from plethprint_quantize.checkpoint import About
+
+    given: Path = arguments.student or arguments.teacher
+    beside = given if given.is_dir() else given.parent
+    about_path = arguments.about or _if_there(beside / "about.json")
+    about = About.load(about_path) if about_path else About()
+    if arguments.name:
+        about = replace(about, name=arguments.name)
+    if arguments.teacher:
+        return _teacher(arguments, about)
+    return _student(arguments, beside, about)
+
+
+def _student(arguments: argparse.Namespace, beside: Path, about: About) -> dict[str, Any]:
+    from plethprint_quantize.checkpoint import load_student, load_windows
     from plethprint_quantize.golden import GoldenSource
     from plethprint_quantize.package import build_package
     from plethprint_quantize.pipeline import quantize
     from plethprint_quantize.report import report
 
-    beside = arguments.student if arguments.student.is_dir() else arguments.student.parent
     golden = arguments.golden or _if_there(beside / "golden.npz")
-    about_path = arguments.about or _if_there(beside / "about.json")
     source = GoldenSource.load(golden) if golden else None
-    about = About.load(about_path) if about_path else About()
     model = quantize(
         load_student(arguments.student),
         load_windows(arguments.calibration or beside / "calibration.npy"),
@@ -88,24 +102,35 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
         seed=arguments.seed,
     )
     described = report(model)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    out: Path = arguments.out
     if source is None:
-        (arguments.out / "encoder.tflite").write_bytes(model.tflite)
-        (arguments.out / "encoder.onnx").write_bytes(model.onnx)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "encoder.tflite").write_bytes(model.tflite)
+        (out / "encoder.onnx").write_bytes(model.onnx)
         text = json.dumps(described, indent=2) + "\n"
-        (arguments.out / "report.json").write_text(text, encoding="utf-8")
-        return {"out": str(arguments.out), "model": None, **described}
-    from plethprint.signature import load_or_create_signing_key
-
+        (out / "report.json").write_text(text, encoding="utf-8")
+        return {"out": str(out), "model": None, **described}
     key = load_or_create_signing_key(arguments.key)
-    package = build_package(arguments.out, model, source, about, key)
+    package = build_package(out, model, source, about, key)
     parity = dict(package.manifest.parity)
-    return {
-        "out": str(arguments.out),
-        "model": package.model_id,
-        "parity": parity,
-        **described,
-    }
+    return {"out": str(out), "model": package.model_id, "parity": parity, **described}
+
+
+def _teacher(arguments: argparse.Namespace, about: About) -> dict[str, Any]:
+    from plethprint_distill.checkpoint import load_teacher
+    from plethprint_quantize.teacher_package import build_teacher_package
+
+    path: Path = arguments.teacher
+    encoder = build_teacher_package(
+        arguments.out,
+        load_teacher(path / "teacher.npz" if path.is_dir() else path),
+        load_or_create_signing_key(arguments.key),
+        name=arguments.name or "m2ae-small",
+        version=about.version,
+        training_data=about.training_data,
+        figures=about.figures,
+    )
+    return {"out": str(arguments.out), "model": encoder.model_id}
 
 
 def _if_there(path: Path) -> Path | None:

@@ -50,7 +50,7 @@ def student_card(
         "",
         "## Agreement",
         "",
-        "On the golden windows in this folder, from people the models were not trained on. "
+        "On the golden windows in this folder, which no model was trained on. "
         "`plethprint parity` measures it again.",
         "",
         *_agreement_table(fields["parity"]),

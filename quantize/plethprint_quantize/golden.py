@@ -28,7 +28,7 @@ class GoldenSource:
     Attributes
     ----------
     windows : ndarray of int8, shape (N, T)
-        From people the models were not trained on.
+        Windows that no model was trained on.
     teacher_both, teacher_ppg : ndarray of float32, shape (N, D)
         The teacher's unit fingerprints from ECG and PPG, and from PPG alone.
     """

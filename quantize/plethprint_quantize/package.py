@@ -48,7 +48,7 @@ def build_package(
     model : QuantizedStudent
         From :func:`plethprint_quantize.pipeline.quantize`.
     source : GoldenSource
-        Windows of people the models never saw, with the teacher's fingerprints.
+        Windows that no model was trained on, with the teacher's fingerprints.
     about : About
         Name, version, teacher and its thresholds, training data, figures.
     private_key : Ed25519PrivateKey
