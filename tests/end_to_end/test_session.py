@@ -313,6 +313,58 @@ def test_a_gap_shorter_than_half_a_second_is_bridged_and_flagged(
     assert np.diff(starts) == pytest.approx(2.0 * RATE_HZ)  # the windows go on
 
 
+def test_frames_that_come_with_the_answer_to_start_are_not_lost(
+    play: Play, source: WearerStream, make_wearable: Callable[..., VirtualWearable]
+) -> None:
+    async def scenario(world: VirtualWorld) -> tuple[Wearable, list[Block]]:
+        async with session(world) as wearable:
+            return wearable, await blocks_for(wearable, 4.0)
+
+    worn = make_wearable(frame_s=0.008)  # a frame for every sample
+    wearable, blocks = play(scenario, wearable=worn, connection_interval_s=0.03)
+    assert blocks[0].index == 0
+    assert wearable.stats.missing_samples == 0
+    assert_true_samples(blocks, source)
+
+
+def test_a_stop_that_got_no_answer_does_not_spoil_the_next_start(
+    play: Play, source: WearerStream
+) -> None:
+    async def scenario(world: VirtualWorld) -> Wearable:
+        async with session(world, timeout_s=1.0) as wearable:
+            frames = asyncio.ensure_future(blocks_for(wearable, 5.0))
+            await asyncio.sleep(4.8)
+            await world.stall(4.0)  # STOP, at 5 s, is not answered in time
+            await frames
+            samples = wearable.stats.samples
+            await asyncio.sleep(5.0)
+            assert wearable.stats.samples == samples  # nobody wants what still comes
+            blocks = await blocks_for(wearable, 5.0)
+            assert len(blocks) > 30
+            assert_true_samples(blocks, source)
+            return wearable
+
+    assert play(scenario).stats.missing_samples == 0
+
+
+def test_a_wearable_that_connects_but_never_streams_again_is_given_up(
+    play: Play, make_wearable: Callable[..., VirtualWearable], source: WearerStream
+) -> None:
+    class Ending:
+        """The wearer's first 15 seconds."""
+
+        sample_rate_hz, length = source.sample_rate_hz, 1875
+        counts = staticmethod(source.counts)
+
+    async def scenario(world: VirtualWorld) -> None:
+        async with session(world, give_up_after_s=40.0) as wearable:
+            with pytest.raises(LinkLostError, match="has sent nothing for"):
+                await blocks_for(wearable, 200.0)
+            assert wearable.stats.samples == 1875
+
+    play(scenario, wearable=make_wearable(source=Ending()))
+
+
 def test_garbage_notifications_are_counted_and_warned_of_once_per_kind(
     play: Play, caplog: pytest.LogCaptureFixture, source: WearerStream
 ) -> None:

@@ -23,7 +23,7 @@ BLOCKER = """
 import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "onnx", "bumble", "ai_edge_litert", "sklearn"}:
+        if name.partition(".")[0] in {"torch", "onnx", "bumble", "ai_edge_litert"}:
             raise ModuleNotFoundError(f"no {name} in a light install", name=name)
 sys.meta_path.insert(0, Refuse())
 sys.path.insert(0, sys.argv.pop(1))
