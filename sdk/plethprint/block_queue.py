@@ -16,14 +16,12 @@ _LOGGER = logging.getLogger(__name__)
 class BlockQueue:
     """Blocks between the radio and one consumer.
 
-    Parameters
-    ----------
-    capacity_samples : int
-        Most samples held; above it the oldest blocks go.
+    It is unbounded until `limit` is called, which the owner does as soon as the sample
+    rate is known.
     """
 
-    def __init__(self, capacity_samples: int) -> None:
-        self._capacity = capacity_samples
+    def __init__(self) -> None:
+        self._capacity: int | None = None
         self._blocks: deque[Block] = deque()
         self._held = 0
         self._changed = asyncio.Event()
@@ -33,10 +31,17 @@ class BlockQueue:
         self.dropped = 0
         """Blocks dropped so far."""
 
+    def limit(self, samples: int) -> None:
+        """Hold at most so many samples; above it the oldest blocks go."""
+        self._capacity = samples
+
     def put(self, block: Block) -> None:
         """Add a block; never waits."""
         self._blocks.append(block)
         self._held += len(block.samples)
+        if self._capacity is None:
+            self._changed.set()
+            return
         while self._held > self._capacity and len(self._blocks) > 1:
             self._held -= len(self._blocks.popleft().samples)
             self.dropped += 1
@@ -73,6 +78,6 @@ class BlockQueue:
             await self._changed.wait()
         block = self._blocks.popleft()
         self._held -= len(block.samples)
-        if 2 * self._held <= self._capacity:
+        if self._capacity is not None and 2 * self._held <= self._capacity:
             self._overflowing = False
         return block

@@ -86,6 +86,7 @@ class LiveStream:
         self._queues: list[BlockQueue] = []
         self._start_stop = asyncio.Lock()
         self._streaming = False
+        self._wanted: object | None = None  # stands for the stream whose frames are taken
         self._watchman: asyncio.Task[None] | None = None
         self._link_settled = asyncio.Event()  # a link is there, or none will come
         self._last_frame_s = 0.0  # or when the stream was last started
@@ -144,23 +145,24 @@ class LiveStream:
     async def close(self) -> None:
         """Stop the stream, end every consumer's iteration, disconnect; leave no task."""
         watchman, self._watchman = self._watchman, None
-        if watchman is not None:
-            watchman.cancel()
-            await asyncio.wait({watchman})
-        connection = self._connection
         try:
+            if watchman is not None:
+                watchman.cancel()
+                await asyncio.wait({watchman})
+            connection = self._connection
             if connection is not None and self._streaming and not connection.link.is_lost:
                 with contextlib.suppress(PlethprintError):
                     await connection.driver.stop()
         finally:
             self._streaming = False
+            self._wanted = None
             if self._timeline is not None:
                 self._hand_out(self._timeline.flush())
             for queue in self._queues:
                 queue.end()
             self._failure = self._failure or LinkLostError("the session is closed")
-            if connection is not None:
-                await connection.link.close()
+            if self._connection is not None:
+                await self._connection.link.close()
 
     @contextlib.asynccontextmanager
     async def subscribe(self) -> AsyncIterator[tuple[BlockQueue, StreamFormat]]:
@@ -171,10 +173,11 @@ class LiveStream:
         LinkError, ProtocolError
             The stream could not be started.
         """
-        stream_format = await self._started()
-        queue = BlockQueue(round(self._options.queue_s * stream_format.sample_rate_hz))
-        self._queues.append(queue)
+        queue = BlockQueue()
+        self._queues.append(queue)  # before the start: the first frame may come with it
         try:
+            stream_format = await self._started()
+            queue.limit(round(self._options.queue_s * stream_format.sample_rate_hz))
             yield queue, stream_format
         finally:
             self._queues.remove(queue)
@@ -204,10 +207,11 @@ class LiveStream:
     async def _start(self, connection: Connection) -> None:
         early: list[tuple[bytes, float]] = []
         ready = False
+        self._wanted = this = object()
 
         def on_payload(payload: bytes) -> None:
-            if connection is not self._connection:
-                return  # what an old link still delivers
+            if this is not self._wanted:
+                return  # what an old link, or a stream that would not stop, still delivers
             if ready:
                 self._on_payload(payload, self._host_clock.now(), connection)
             elif len(early) < _MAX_EARLY:
@@ -240,6 +244,7 @@ class LiveStream:
             with contextlib.suppress(PlethprintError):
                 await self.connection.driver.stop()
             self._streaming = False
+            self._wanted = None
             if self._timeline is not None:
                 self._timeline.pause()
 
@@ -360,6 +365,7 @@ class LiveStream:
     def _fail(self, error: LinkError | ProtocolError) -> None:
         self._failure = error
         self._streaming = False
+        self._wanted = None
         for queue in self._queues:
             queue.end(error)
         self._link_settled.set()

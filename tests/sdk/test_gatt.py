@@ -43,6 +43,8 @@ FOREIGN: list[tuple[BaseException, type[errors.PlethprintError]]] = [
     (bleak_errors.BleakError("already subscribed"), errors.LinkError),
     (bleak_errors.BleakDBusError("org.bluez.Error.InProgress", []), errors.LinkError),
     (OSError("no adapter"), errors.LinkError),
+    (FileNotFoundError(2, "No such file"), errors.LinkError),  # no message bus at all
+    (ConnectionRefusedError(), errors.LinkError),
     (EOFError(), errors.LinkError),  # the message bus went away
     (AssertionError(), errors.LinkError),  # bleak 3.1 `unpair` inside `async with`
     (KeyError("Roles"), errors.LinkError),  # an adapter without roles on D-Bus

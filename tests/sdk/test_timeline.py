@@ -136,7 +136,7 @@ def test_every_frame_is_accounted_for_exactly_once(
     assert (counts.late_frames, counts.stray_frames, counts.device_resets) == (0, 0, 0)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     drift_ppm=st.floats(-50, 50),

@@ -71,6 +71,11 @@ def translated(error: BaseException, doing: str) -> PlethprintError:
         )
     if isinstance(error, bleak_errors.BleakBluetoothNotAvailableError):
         return LinkError(f"Bluetooth is not available: {said}; is the adapter on?")
+    if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
+        return LinkError(
+            f"Bluetooth is not available: the system's Bluetooth service cannot be reached "
+            f"({said}); on Linux it is bluetoothd behind the system message bus"
+        )
     if isinstance(error, bleak_errors.BleakGATTProtocolError):
         if int(error.args[0]) in _NEEDS_PAIRING:
             return PairingError(f"{doing} needs an encrypted link: {said}; pair first")

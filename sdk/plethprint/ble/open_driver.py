@@ -41,6 +41,7 @@ class OpenDriver:
         self._control_lock = asyncio.Lock()
         self._responses: asyncio.Queue[bytes] = asyncio.Queue()
         self._test_ids = itertools.cycle(range(1, 256))
+        self._on_payload: Callable[[bytes], None] | None = None
         self._test_lock = asyncio.Lock()
         self._test_answers: asyncio.Queue[bytes] | None = None
 
@@ -95,7 +96,7 @@ class OpenDriver:
         """Subscribe, then start: no frame is sent before somebody listens."""
         rate_mhz = _chosen_rate(self.info, sample_rate_hz)
         mask = _chosen_mask(self.info, channels, self._link.mtu(profile.PPG_UUID))
-        await self._link.subscribe(profile.PPG_UUID, "ppg", on_payload)
+        await self._listen(on_payload)
         start = profile.ControlRequest(
             profile.Opcode.START, rate_mhz=rate_mhz, channel_mask=mask
         )
@@ -114,10 +115,28 @@ class OpenDriver:
         )
         return StreamFormat(state.rate_mhz / 1000, streamed)
 
+    async def _listen(self, on_payload: Callable[[bytes], None]) -> None:
+        # A START or STOP that failed may have left the subscription: it serves again.
+        subscribed = self._on_payload is not None
+        self._on_payload = on_payload
+        if subscribed:
+            return
+
+        def hand_over(payload: bytes) -> None:
+            if self._on_payload is not None:
+                self._on_payload(payload)
+
+        try:
+            await self._link.subscribe(profile.PPG_UUID, "ppg", hand_over)
+        except BaseException:
+            self._on_payload = None
+            raise
+
     async def stop(self) -> None:
         """Stop the stream and the subscription."""
         await self.request(profile.ControlRequest(profile.Opcode.STOP))
         await self._link.unsubscribe(profile.PPG_UUID, "ppg")
+        self._on_payload = None
 
     def decode(self, payload: bytes) -> profile.PpgFrame:
         """Decode one notification of the stream."""
