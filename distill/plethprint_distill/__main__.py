@@ -11,7 +11,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from plethprint.errors import PlethprintError
+from plethprint_distill.checkpoint import load_teacher
+from plethprint_distill.windows import WindowSet, concatenate
 
 T = TypeVar("T")
 
@@ -40,16 +44,65 @@ def _prepare(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.checkpoint import save_teacher
     from plethprint_distill.prepare import load_training_sets
     from plethprint_distill.pretrain import PretrainConfig, pretrain
+    from plethprint_distill.space import settle_space
 
     config = _config(PretrainConfig, arguments)
-    pretrain(arguments.out, load_training_sets(arguments.windows_dir), config)
-    return {"teacher": str(arguments.out / "teacher.pt"), "windows": config.windows}
+    sets = load_training_sets(arguments.windows_dir)
+    teacher = pretrain(arguments.out, sets, config)
+    settle_space(teacher, _mixed(sets, 4000))
+    save_teacher(teacher, arguments.out / "teacher.npz")
+    return {"teacher": str(arguments.out / "teacher.npz"), "windows": config.windows}
+
+
+def _mixed(sets: dict[str, WindowSet], each: int) -> WindowSet:
+    """Paired windows of every set in equal number: what the space is settled on."""
+    rng = np.random.default_rng(0)
+    paired = [s.take(np.asarray(s.has_ecg)) for s in sets.values()]
+    return concatenate(
+        s.take(np.sort(rng.permutation(len(s))[:each])) for s in paired if len(s)
+    )
+
+
+def _distill(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.distill import DistillConfig, distill
+    from plethprint_distill.prepare import load_training_sets
+
+    config = _config(DistillConfig, arguments)
+    teacher = load_teacher(arguments.teacher)
+    distill(arguments.out, teacher, load_training_sets(arguments.windows_dir), config)
+    return {"student": str(arguments.out / "student.pt"), "windows": config.windows}
+
+
+def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.evaluate import evaluate, load_student, onnx_vectors
+    from plethprint_distill.handover import hand_over
+    from plethprint_distill.prepare import load_training_sets
+
+    teacher = load_teacher(arguments.teacher)
+    train = load_training_sets(arguments.windows_dir)
+    test = load_training_sets(arguments.windows_dir, test=True)
+    int8 = None
+    if arguments.onnx:
+        int8 = {name: onnx_vectors(arguments.onnx, s.ppg) for name, s in test.items()}
+    student = load_student(arguments.student)
+    figures = evaluate(teacher, student, train, test, int8_vectors=int8)
+    hand_over(
+        arguments.student,
+        teacher,
+        arguments.windows_dir,
+        teacher_id=arguments.teacher_id,
+        figures=figures,
+        name=f"plethprint-{arguments.preset}",
+    )
+    return figures
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; results on stdout as JSON, progress and logs on stderr."""
+    from plethprint_distill.distill import DistillConfig
     from plethprint_distill.pretrain import PretrainConfig
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
@@ -66,6 +119,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     pretrain.add_argument("--out", type=Path, default=Path("runs/teacher"))
     _add_config(pretrain, PretrainConfig)
     pretrain.set_defaults(run=_pretrain)
+    distill = verbs.add_parser("distill", help="teacher -> student")
+    distill.add_argument("--teacher", type=Path, default=Path("runs/teacher/teacher.npz"))
+    distill.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
+    distill.add_argument("--out", type=Path, default=Path("runs/student"))
+    _add_config(distill, DistillConfig)
+    distill.set_defaults(run=_distill)
+    evaluate = verbs.add_parser("evaluate", help="figures on people held out, for the cards")
+    evaluate.add_argument("--teacher", type=Path, default=Path("runs/teacher/teacher.npz"))
+    evaluate.add_argument("--student", type=Path, default=Path("runs/student"))
+    evaluate.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
+    evaluate.add_argument("--onnx", type=Path, help="int8 model to judge for the student")
+    evaluate.add_argument("--teacher-id", default="", help="identity of the teacher package")
+    evaluate.add_argument("--preset", default="micro", help="default micro")
+    evaluate.set_defaults(run=_evaluate)
     arguments = parser.parse_args(argv)
     try:
         print(json.dumps(arguments.run(arguments)))  # noqa: T201

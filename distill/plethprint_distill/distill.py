@@ -1,0 +1,293 @@
+"""Distil the teacher into the PPG-only student.
+
+The teacher sees the clean window, ECG and PPG where it has both; the student sees the
+PPG alone, disturbed as wearables disturb it. Its fingerprint follows the teacher's by
+direction (cosine), by neighbourhood (similarity matrices), by telling windows apart
+(InfoNCE), and carries the teacher's physiology read-outs as targets of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning.fabric import Fabric
+from torch.nn import functional as fn
+from tqdm import tqdm
+
+from plethprint.signal import PPG
+from plethprint_distill.losses import contrast, masked_regression, relation
+from plethprint_distill.physiology import TARGETS
+from plethprint_distill.space import fingerprints
+from plethprint_distill.student import PRESETS, Student
+from plethprint_distill.teacher import M2AE, RHYTHMS
+from plethprint_distill.windows import WindowSet
+
+__all__ = ["DistillConfig", "Distillation", "disturb", "distill", "teacher_targets"]
+
+_LOGGER = logging.getLogger(__name__)
+
+Float32Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """One distillation; written beside the checkpoint."""
+
+    preset: str = "micro"
+    windows: int = 1_500_000
+    batch: int = 256
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    warm_up_windows: int = 20_000
+    virtual_share: float = 0.4
+    direction: float = 1.0
+    relation: float = 2.0
+    contrast: float = 0.1
+    physiology: float = 0.1
+    length: float = 0.01
+    """Keeps the raw fingerprint near length 8, so that int8 has one range to cover."""
+    seed: int = 0
+
+
+def teacher_targets(
+    teacher: M2AE, sets: dict[str, WindowSet], folder: Path
+) -> dict[str, Float32Array]:
+    """The teacher's fingerprints of every training window, kept in `folder`.
+
+    ECG and PPG together where the window has both, else PPG alone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = {}
+    for name, windows in sets.items():
+        path = folder / f"{name}.npy"
+        if not path.is_file():
+            paired = np.asarray(windows.has_ecg)
+            vectors = np.empty((len(windows), teacher.config.dim), np.float32)
+            for modalities, rows in ((("ppg", "ecg"), paired), (("ppg",), ~paired)):
+                if rows.any():
+                    vectors[rows] = fingerprints(teacher, windows.take(rows), modalities)
+            part = path.with_suffix(".part.npy")
+            np.save(part, vectors)
+            part.replace(path)
+        targets[name] = np.load(path)
+        if len(targets[name]) != len(windows):
+            path.unlink()
+            return teacher_targets(teacher, sets, folder)
+    return targets
+
+
+def disturb(ppg: Float32Array, rng: np.random.Generator) -> Float32Array:
+    """Disturb windows (N, T) in standard deviations as a worn sensor does.
+
+    White noise (half of the windows, up to 0.3 sd), a slow wander inside the band
+    (a third, up to 0.5 sd), breathing of the amplitude (a third, up to 30 %), a burst of
+    motion (a sixth, up to 2 s), then normalised and clipped again as preprocessing does.
+    """
+    n, samples = ppg.shape
+    time_s = np.arange(samples, dtype=np.float32) / np.float32(PPG.rate_hz)
+
+    def some(share: float, low: float, high: float) -> Float32Array:
+        level = rng.uniform(low, high, (n, 1)) * (rng.random((n, 1)) < share)
+        return level.astype(np.float32)
+
+    def wave(low_hz: float, high_hz: float) -> Float32Array:
+        rate = rng.uniform(low_hz, high_hz, (n, 1)).astype(np.float32)
+        phase = rng.uniform(0.0, 2 * np.pi, (n, 1)).astype(np.float32)
+        return np.sin(2 * np.pi * rate * time_s + phase).astype(np.float32)
+
+    out = ppg * (1.0 + some(0.33, 0.0, 0.3) * wave(0.1, 0.5))
+    out += some(0.33, 0.0, 0.5) * wave(0.2, 0.8)
+    out += some(0.5, 0.0, 0.3) * rng.standard_normal(ppg.shape, dtype=np.float32)
+    centre = rng.uniform(0.0, PPG.window_s, (n, 1)).astype(np.float32)
+    burst = np.exp(-(((time_s - centre) / rng.uniform(0.2, 1.0, (n, 1))) ** 2))
+    out += some(0.16, 0.2, 2.0) * burst.astype(np.float32) * wave(0.8, 5.0)
+    out -= out.mean(axis=1, keepdims=True)
+    out /= out.std(axis=1, keepdims=True) + 1e-6
+    return np.clip(out, -PPG.clip_sd, PPG.clip_sd).astype(np.float32)
+
+
+class Distillation:
+    """A run that can stop after any step and go on from its folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        sets: dict[str, WindowSet],
+        targets: dict[str, Float32Array],
+        config: DistillConfig,
+    ) -> None:
+        self.folder, self.config = folder, config
+        self.sets, self.targets = sets, targets
+        real = {k: len(v) for k, v in sets.items() if k != "virtual"}
+        total = sum(real.values()) or 1
+        share = config.virtual_share if real else 1.0
+        self.shares = {k: (1 - share) * n / total for k, n in real.items()}
+        if "virtual" in sets:
+            self.shares["virtual"] = share
+        norm = sum(self.shares.values())
+        self.shares = {k: v / norm for k, v in self.shares.items()}
+        stacked = np.ma.masked_invalid(
+            np.concatenate([np.asarray(s.targets) for s in sets.values()])
+        )
+        self.centre = np.asarray(stacked.mean(axis=0).filled(0.0), np.float32)
+        self.spread = np.asarray(stacked.std(axis=0).filled(1.0) + 1e-3, np.float32)
+        self.fabric = Fabric(accelerator="auto", devices=1)
+        self.fabric.launch()
+        torch.manual_seed(config.seed)
+        dim = next(iter(targets.values())).shape[1]
+        self.student = Student(PRESETS[config.preset]).to(memory_format=torch.channels_last)
+        self.heads = torch.nn.ModuleDict(
+            {
+                "read_out": torch.nn.Linear(dim, len(TARGETS)),
+                "rhythm": torch.nn.Linear(dim, RHYTHMS),
+            }
+        )
+        self.modules = torch.nn.ModuleList([self.student, self.heads]).to(self.fabric.device)
+        self.optimizer = torch.optim.AdamW(
+            self.modules.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+        )
+        self.step = 0
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run is kept."""
+        return self.folder / "student.pt"
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint, if there is one."""
+        if self.checkpoint.is_file():
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            self.student.load_state_dict(state["model"])
+            self.heads.load_state_dict(state["heads"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = int(state["step"])
+            _LOGGER.info("resumed at step %d", self.step)
+
+    def save(self) -> None:
+        """Write the checkpoint whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.checkpoint.with_suffix(".part")
+        torch.save(
+            {
+                "model": self.student.state_dict(),
+                "heads": self.heads.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "student": asdict(self.student.config),
+                "config": asdict(self.config),
+                "step": self.step,
+            },
+            part,
+        )
+        part.replace(self.checkpoint)
+
+    def run_step(self) -> dict[str, float]:
+        """One step of the optimiser; gives the losses."""
+        config = self.config
+        seen = self.step * config.batch
+        rise = min(1.0, (seen + 1) / max(1, config.warm_up_windows))
+        fall = 0.5 * (1.0 + np.cos(np.pi * min(1.0, seen / config.windows)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * rise * max(0.002, fall)
+        rng = np.random.default_rng([config.seed, self.step])
+        counts = rng.multinomial(config.batch, list(self.shares.values()))
+        picks = [
+            (k, np.sort(rng.choice(len(self.sets[k]), n)))
+            for k, n in zip(self.shares, counts, strict=True)
+            if n
+        ]
+        ppg = np.concatenate([self.sets[k].ppg[i] for k, i in picks]).astype(np.float32)
+        ppg = disturb(ppg * np.float32(PPG.input_scale), rng)
+        physiology = np.concatenate([self.sets[k].targets[i] for k, i in picks])
+        rhythm = np.concatenate([self.sets[k].rhythm[i] for k, i in picks])
+        target = np.concatenate([self.targets[k][i] for k, i in picks])
+        device = self.fabric.device
+        losses = self._losses(
+            torch.from_numpy(ppg[:, None, None, :]).to(device),
+            torch.from_numpy(target).to(device),
+            torch.from_numpy((physiology - self.centre) / self.spread).to(device),
+            torch.from_numpy(rhythm.astype(np.int64)).to(device),
+        )
+        loss = torch.stack([getattr(config, k) * v for k, v in losses.items()]).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.modules.parameters(), 5.0)
+        self.optimizer.step()
+        self.step += 1
+        return {
+            "loss": float(loss.detach()),
+            **{k: float(v.detach()) for k, v in losses.items()},
+        }
+
+    def _losses(
+        self,
+        ppg: torch.Tensor,
+        target: torch.Tensor,
+        physiology: torch.Tensor,
+        rhythm: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        self.student.train()
+        raw = self.student(ppg.contiguous(memory_format=torch.channels_last))
+        unit = fn.normalize(raw, dim=-1)
+        read = masked_regression(self.heads["read_out"](8.0 * unit), physiology)
+        known = rhythm >= 0
+        if known.any():
+            guess = self.heads["rhythm"](8.0 * unit[known])
+            read = read + 0.3 * fn.cross_entropy(guess, rhythm[known])
+        return {
+            "direction": (1.0 - (unit * target).sum(dim=-1)).mean(),
+            "relation": relation(unit, target),
+            "contrast": contrast(unit, target, 20.0),
+            "physiology": read,
+            "length": (raw.norm(dim=-1) - 8.0).square().mean(),
+        }
+
+
+def distill(
+    folder: Path,
+    teacher: M2AE,
+    sets: dict[str, WindowSet],
+    config: DistillConfig,
+    *,
+    progress: bool = True,
+) -> Student:
+    """Train to `config.windows`, resuming from `folder`; metrics go to metrics.jsonl."""
+    targets = teacher_targets(teacher, sets, folder / "targets")
+    run = Distillation(folder, sets, targets, config)
+    run.resume()
+    steps = config.windows // config.batch
+    sums: dict[str, list[float]] = {}
+    first, started, saved = run.step, time.monotonic(), time.monotonic()
+    with (folder / "metrics.jsonl").open("a") as metrics:
+        bar = tqdm(
+            total=steps, initial=first, unit="step", disable=not progress, mininterval=10
+        )
+        while run.step < steps:
+            for key, value in run.run_step().items():
+                sums.setdefault(key, []).append(value)
+            bar.update()
+            if run.step % 50 == 0 or run.step == steps:
+                rate = (run.step - first) * config.batch / (time.monotonic() - started)
+                row = {
+                    "step": run.step,
+                    "windows": run.step * config.batch,
+                    "windows_per_s": round(rate, 1),
+                    **{k: round(float(np.mean(v)), 5) for k, v in sums.items()},
+                }
+                metrics.write(json.dumps(row) + "\n")
+                metrics.flush()
+                bar.set_postfix(loss=row["loss"])
+                sums.clear()
+            if time.monotonic() - saved > 60.0 or run.step == steps:
+                run.save()
+                saved = time.monotonic()
+        bar.close()
+    return run.student.eval()

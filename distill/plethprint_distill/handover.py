@@ -1,0 +1,77 @@
+"""What quantisation needs beside the student's weights, written into its folder.
+
+::
+
+    calibration.npy   int8 windows of training people, to set ranges on
+    golden.npz        windows of virtual wearers nobody trained on, and the teacher's
+                      fingerprints of them: golden input and reference bank
+    about.json        name, teacher, training data with licences, figures, card text
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plethprint_distill.card import student_notes
+from plethprint_distill.prepare import load_training_sets
+from plethprint_distill.space import fingerprints
+from plethprint_distill.teacher import M2AE
+from plethprint_distill.virtual import virtual_windows
+from plethprint_distill.windows import WindowSet
+
+__all__ = ["hand_over", "training_data"]
+
+_CALIBRATION_WINDOWS = 2048
+_GOLDEN_WINDOWS = 256
+_GOLDEN_SEED = 987_654
+"""Far from the seeds of training wearers (`prepare` uses 1000 to 1019 times a million)."""
+
+
+def training_data(windows_dir: Path) -> list[dict[str, Any]]:
+    """Corpora that trained, with licences and the windows and people that were used."""
+    rows = []
+    for name, part in load_training_sets(windows_dir).items():
+        stated = json.loads((windows_dir / name / "about.json").read_text())["corpora"][0]
+        people = len(np.unique(np.asarray(part.person)))
+        rows.append({**stated, "windows": len(part), "people": people})
+    return rows
+
+
+def hand_over(
+    folder: Path,
+    teacher: M2AE,
+    windows_dir: Path,
+    *,
+    teacher_id: str = "",
+    figures: dict[str, Any] | None = None,
+    name: str = "plethprint-micro",
+    version: str = "1",
+) -> None:
+    """Write the three files beside `student.pt`."""
+    sets = load_training_sets(windows_dir)
+    rng = np.random.default_rng(0)
+    share = _CALIBRATION_WINDOWS // len(sets)
+    calibration = [
+        np.asarray(s.ppg)[np.sort(rng.permutation(len(s))[:share])] for s in sets.values()
+    ]
+    np.save(folder / "calibration.npy", np.concatenate(calibration))
+    golden: WindowSet = virtual_windows(_GOLDEN_WINDOWS, seed=_GOLDEN_SEED, chunk=64)
+    np.savez_compressed(
+        folder / "golden.npz",
+        windows=golden.ppg,
+        teacher_both=fingerprints(teacher, golden, ("ppg", "ecg")),
+        teacher_ppg=fingerprints(teacher, golden, ("ppg",)),
+    )
+    about = {
+        "name": name,
+        "version": version,
+        "teacher": teacher_id,
+        "training_data": training_data(windows_dir),
+        "figures": figures or {},
+        "notes": student_notes(figures or {}),
+    }
+    (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n")

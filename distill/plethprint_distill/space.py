@@ -1,0 +1,74 @@
+"""The fingerprint space: what the trained teacher's numbers are turned into at the end.
+
+Raw fingerprints of a trained teacher nearly coincide: a few directions carry everything,
+and any two windows look alike. An affine map, found once on training windows, takes the
+mean off and divides each principal direction by the fourth root of its variance (half
+whitening), so that cosine similarity means something and int8 has something to resolve.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from plethprint.signal import ECG, PPG
+from plethprint_distill.teacher import M2AE
+from plethprint_distill.windows import WindowSet
+
+__all__ = ["effective_rank", "fingerprints", "settle_space"]
+
+Float32Array = npt.NDArray[np.float32]
+
+
+@torch.inference_mode()
+def fingerprints(
+    teacher: M2AE,
+    windows: WindowSet,
+    modalities: tuple[str, ...],
+    *,
+    batch: int = 512,
+    raw: bool = False,
+) -> Float32Array:
+    """Fingerprints (N, dim) from the named modalities; `raw` ones before they are settled."""
+    teacher.eval()
+    device = next(teacher.parameters()).device
+    parts = []
+    for first in range(0, len(windows), batch):
+        tokens = []
+        for name, spec in (("ppg", PPG), ("ecg", ECG)):
+            if name in modalities:
+                steps = np.asarray(getattr(windows, name)[first : first + batch])
+                values = torch.from_numpy(steps.astype(np.float32) * spec.input_scale)
+                tokens.append(teacher.encode(name, values.float().to(device)))
+        pooled = teacher.pool(teacher.share(torch.cat(tokens, dim=1)))
+        parts.append((pooled if raw else teacher.finish(pooled)).cpu().numpy())
+    return np.concatenate(parts).astype(np.float32)
+
+
+def settle_space(teacher: M2AE, windows: WindowSet) -> None:
+    """Set the teacher's centre and half-whitening from paired training windows."""
+    stacked = np.concatenate(
+        [fingerprints(teacher, windows, m, raw=True) for m in (("ppg",), ("ppg", "ecg"))]
+    ).astype(np.float64)
+    centre = stacked.mean(axis=0)
+    values, vectors = np.linalg.eigh(np.cov(stacked - centre, rowvar=False))
+    # A direction with next to no variance would be blown up to noise.
+    values = np.maximum(values, 1e-3 * values.max())
+    spread = vectors @ np.diag(values**-0.25) @ vectors.T
+    teacher.centre.copy_(torch.from_numpy(centre))  # type: ignore[operator]
+    teacher.spread.copy_(torch.from_numpy(spread))  # type: ignore[operator]
+
+
+def effective_rank(vectors: npt.NDArray[np.floating]) -> float:
+    """Exponential of the entropy of the covariance's eigenvalues (Roy, Vetterli 2007).
+
+    Examples
+    --------
+    >>> round(effective_rank(np.eye(4)[[0, 1, 2, 3] * 50]), 1)
+    3.0
+    """
+    values = np.linalg.eigvalsh(np.cov(vectors, rowvar=False))
+    share = np.maximum(values, 0) / max(values.sum(), 1e-30)
+    share = share[share > 1e-12]
+    return float(np.exp(-(share * np.log(share)).sum()))
