@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plethprint.errors import PackageError, PackageIncompatibleError
+from plethprint_quantize.flatbuffer_table import Table
 
 __all__ = [
     "DEPLOY_OPS",
@@ -178,7 +179,7 @@ def read_tflite(source: bytes | Path | str) -> Graph:
     if data[4:8] != b"TFL3":
         raise PackageError("not a .tflite model: the identifier TFL3 is missing at byte 4")
     try:
-        return _graph(_Table.root(data))
+        return _graph(Table.root(data))
     except (struct.error, IndexError, KeyError, UnicodeDecodeError, ValueError) as error:
         if isinstance(error, PackageError):
             raise
@@ -199,69 +200,7 @@ def same_padding(width: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-class _Table:
-    """One flatbuffer table; every accessor takes a field number of schema.fbs."""
-
-    def __init__(self, data: bytes, position: int) -> None:
-        self._data = data
-        self._position = position
-        self._vtable = position - self._unpack("<i", position)
-        self._vtable_bytes = self._unpack("<H", self._vtable)
-
-    @classmethod
-    def root(cls, data: bytes) -> _Table:
-        return cls(data, int(struct.unpack_from("<I", data, 0)[0]))
-
-    def _unpack(self, form: str, position: int) -> int:
-        if position < 0:
-            raise IndexError("an offset points before the file")
-        return int(struct.unpack_from(form, self._data, position)[0])
-
-    def _at(self, field: int) -> int:
-        """Position of a field's value, 0 when the file leaves it at its default."""
-        entry = 4 + 2 * field
-        if entry >= self._vtable_bytes:
-            return 0
-        offset = self._unpack("<H", self._vtable + entry)
-        return self._position + offset if offset else 0
-
-    def _follow(self, position: int) -> int:
-        return position + self._unpack("<I", position)
-
-    def number(self, field: int, form: str, default: int = 0) -> int:
-        at = self._at(field)
-        return self._unpack("<" + form, at) if at else default
-
-    def table(self, field: int) -> _Table | None:
-        at = self._at(field)
-        return _Table(self._data, self._follow(at)) if at else None
-
-    def tables(self, field: int) -> list[_Table]:
-        at = self._at(field)
-        if not at:
-            return []
-        start = self._follow(at)
-        first = start + 4
-        return [
-            _Table(self._data, self._follow(first + 4 * i))
-            for i in range(self._unpack("<I", start))
-        ]
-
-    def array(self, field: int, dtype: str) -> npt.NDArray[np.generic]:
-        at = self._at(field)
-        if not at:
-            return np.zeros(0, dtype)
-        start = self._follow(at)
-        return np.frombuffer(self._data, dtype, self._unpack("<I", start), start + 4)
-
-    def text(self, field: int) -> str:
-        return self.array(field, "u1").tobytes().decode()
-
-    def integers(self, field: int) -> tuple[int, ...]:
-        return tuple(int(x) for x in self.array(field, "<i4"))
-
-
-def _graph(model: _Table) -> Graph:
+def _graph(model: Table) -> Graph:
     subgraphs = model.tables(2)
     if len(subgraphs) != 1:
         raise PackageError(f"the model has {len(subgraphs)} graphs, one was expected")
@@ -285,7 +224,7 @@ def _graph(model: _Table) -> Graph:
     )
 
 
-def _tensor(index: int, table: _Table, buffers: list[_Table]) -> Tensor:
+def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
     code = table.number(1, "b")
     dtype = _TYPES.get(code, f"type {code}")
     shape = table.integers(0)
@@ -303,7 +242,7 @@ def _tensor(index: int, table: _Table, buffers: list[_Table]) -> Tensor:
     )
 
 
-def _operator(table: _Table, codes: list[int]) -> Operator:
+def _operator(table: Table, codes: list[int]) -> Operator:
     code = codes[table.number(0, "I")]
     name = _OP_NAMES.get(code, f"BUILTIN_{code}")
     inputs, outputs = table.integers(1), table.integers(2)
