@@ -72,6 +72,19 @@ class AirController(Controller):
             return None
         return replace(report, data=self._air.scan_response(report.address))
 
+    def on_hci_disconnect_command(self, command: hci.HCI_Disconnect_Command) -> None:
+        """End a connection; the base class leaves a host that names no link in the dark."""
+        if self.find_le_connection_by_handle(command.connection_handle) is not None:
+            super().on_hci_disconnect_command(command)
+            return
+        self.send_hci_packet(
+            hci.HCI_Command_Status_Event(
+                status=hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
+                num_hci_command_packets=1,
+                command_opcode=command.op_code,
+            )
+        )
+
     def on_hci_le_create_connection_cancel_command(
         self, command: hci.HCI_LE_Create_Connection_Cancel_Command
     ) -> hci.HCI_StatusReturnParameters:

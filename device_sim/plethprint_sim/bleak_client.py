@@ -64,7 +64,8 @@ class BumbleClient(BaseBleakClient):
         self._wanted_services = services
         self._peer: Peer | None = None
         self._lost: asyncio.Future[Any] | None = None
-        self._calls: dict[asyncio.Future[Any], str] = {}
+        # What is under way, and whether it may be cancelled; ordered, unlike a set.
+        self._calls: dict[asyncio.Future[Any], bool] = {}
         self._subscriptions: dict[int, Callable[[bytes], None]] = {}
 
     @property
@@ -122,10 +123,8 @@ class BumbleClient(BaseBleakClient):
             return
         connection, lost = self._peer.connection, self._lost
         ending = asyncio.ensure_future(connection.disconnect())
+        self._keep(ending, may_be_cancelled=False)
         await asyncio.wait({lost}, timeout=self.central.operation_timeout_s)
-        if not ending.done():
-            ending.cancel()
-        await asyncio.gather(ending, return_exceptions=True)
 
     async def pair(self, *args: Any, **kwargs: Any) -> None:
         """Encrypt the link, with the stored key or by pairing.
@@ -139,9 +138,9 @@ class BumbleClient(BaseBleakClient):
         if connection.is_encrypted:
             return
         if await self.central.is_bonded(connection.peer_address):
-            await self._call("encrypting", connection.encrypt())
+            await self._call("encrypting", connection.encrypt(), is_command=True)
         else:
-            await self._call("pairing", connection.pair())
+            await self._call("pairing", connection.pair(), is_command=True)
 
     async def unpair(self) -> None:
         """Delete the stored key, and disconnect."""
@@ -296,19 +295,21 @@ class BumbleClient(BaseBleakClient):
                 or not bonded
             ):
                 raise
-        await self._call("encrypting", connection.encrypt())
+        await self._call("encrypting", connection.encrypt(), is_command=True)
         return await self._call(doing, call())
 
-    async def _call(self, doing: str, coroutine: Coroutine[Any, Any, _T]) -> _T:
+    async def _call(
+        self, doing: str, coroutine: Coroutine[Any, Any, _T], *, is_command: bool = False
+    ) -> _T:
+        """Await a request; ones that contain an HCI command are never cut short."""
         lost = self._lost
         if lost is None or lost.done():
             coroutine.close()
             raise BleakError(f"not connected; {doing} is not possible")
-        call = asyncio.ensure_future(coroutine)
         # When our caller is cancelled the request stays in flight: its answer, coming
         # after the next request, would be taken for that one's.
-        self._calls[call] = doing
-        call.add_done_callback(self._forget_call)
+        call = asyncio.ensure_future(coroutine)
+        self._keep(call, may_be_cancelled=not is_command)
         waited_for: set[asyncio.Future[Any]] = {call, lost}
         await asyncio.wait(
             waited_for,
@@ -316,11 +317,10 @@ class BumbleClient(BaseBleakClient):
             return_when=asyncio.FIRST_COMPLETED,
         )
         if not call.done():
-            call.cancel()
             if lost.done():
                 raise BleakError(f"disconnected during GATT operation ({doing})")
             # The ATT bearer is unusable once a transaction has timed out.
-            asyncio.ensure_future(self.disconnect())  # noqa: RUF006
+            self._keep(asyncio.ensure_future(self.disconnect()), may_be_cancelled=False)
             raise asyncio.TimeoutError(f"the device did not answer while {doing}")
         try:
             return call.result()
@@ -331,10 +331,14 @@ class BumbleClient(BaseBleakClient):
         except BaseBumbleError as error:
             raise BleakError(f"{doing} failed: {error}") from error
 
-    def _forget_call(self, call: asyncio.Future[Any]) -> None:
-        doing = self._calls.pop(call, "")
+    def _keep(self, call: asyncio.Future[Any], *, may_be_cancelled: bool) -> None:
+        self._calls[call] = may_be_cancelled
+        call.add_done_callback(self._let_go)
+
+    def _let_go(self, call: asyncio.Future[Any]) -> None:
+        self._calls.pop(call, None)
         if not call.cancelled() and (error := call.exception()) is not None:
-            _LOGGER.debug("%s: %r", doing, error)
+            _LOGGER.debug("%s: %r", self.address, error)
 
     def _connection(self) -> Connection:
         if self._peer is None or not self.is_connected:
@@ -347,7 +351,8 @@ class BumbleClient(BaseBleakClient):
         self._subscriptions.clear()
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
-        for call in list(self._calls):
-            call.cancel()
+        for call, may_be_cancelled in list(self._calls.items()):
+            if may_be_cancelled:
+                call.cancel()
         if self._disconnected_callback is not None:
             self._disconnected_callback()

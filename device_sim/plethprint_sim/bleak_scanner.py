@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid as uuid_module
 from typing import Any, ClassVar
 
@@ -69,7 +70,11 @@ class BumbleScanner(BaseBleakScanner):
         self._running = True
         self.seen_devices = {}
         self.central.device.on("advertisement", self._on_advertisement)
-        await self.central.start_scanning(active=self._active)
+        try:
+            await self.central.start_scanning(active=self._active)
+        except asyncio.CancelledError:  # nobody would stop what its caller never saw start
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Stop listening; fine when it does not."""

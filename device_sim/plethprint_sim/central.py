@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from bumble import hci
 from bumble.core import BaseBumbleError, PhysicalTransport
 from bumble.device import Connection, Device
 from bumble.pairing import PairingConfig, PairingDelegate
 
-__all__ = ["Central", "just_works"]
+__all__ = ["Central", "just_works", "to_the_end"]
+
+_T = TypeVar("_T")
+
+_HCI_ANSWERS_S = 5.0
 
 
 def just_works(_: Connection) -> PairingConfig:
@@ -22,6 +28,20 @@ def just_works(_: Connection) -> PairingConfig:
         local_responder_key_distribution=keys,
     )
     return PairingConfig(sc=True, mitm=False, bonding=True, delegate=delegate)
+
+
+async def to_the_end(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Await a coroutine that must not be cut short; cancellation is raised afterwards.
+
+    bumble's host hands the answer to an abandoned HCI command to the next one, and is out
+    of step with its controller from then on.
+    """
+    task = asyncio.ensure_future(coroutine)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=_HCI_ANSWERS_S)
+        raise
 
 
 class Central:
@@ -44,13 +64,19 @@ class Central:
 
     async def start_scanning(self, *, active: bool) -> None:
         """Join the scan; the first scanner decides whether it is active."""
+        await to_the_end(self._join_scan(active))
+
+    async def stop_scanning(self) -> None:
+        """Leave the scan; the last one turns it off."""
+        await to_the_end(self._leave_scan())
+
+    async def _join_scan(self, active: bool) -> None:
         async with self._scanning:
             if self._scanners == 0:
                 await self.device.start_scanning(active=active)
             self._scanners += 1
 
-    async def stop_scanning(self) -> None:
-        """Leave the scan; the last one turns it off."""
+    async def _leave_scan(self) -> None:
         async with self._scanning:
             self._scanners -= 1
             if self._scanners == 0:
@@ -81,13 +107,13 @@ class Central:
                     return dialling.result()
             finally:
                 if not dialling.done():
-                    await self._hang_up(dialling)
+                    await to_the_end(self._hang_up(dialling))
             raise asyncio.TimeoutError(f"no answer from {address} within {timeout_s:g} s")
 
     async def _hang_up(self, dialling: asyncio.Future[Connection]) -> None:
         # The controller would otherwise go on and connect when nobody waits any more.
         await self.device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
-        await asyncio.wait({dialling}, timeout=1.0)
+        await asyncio.wait({dialling}, timeout=_HCI_ANSWERS_S)
         dialling.cancel()
         if not dialling.cancelled() and dialling.done() and dialling.exception() is None:
             await dialling.result().disconnect()

@@ -32,7 +32,6 @@ _FINGERPRINTS_KEPT = 16
 _FINGERPRINT_FIXED_BYTES = 41  # header and checksum of `plethprint.Fingerprint.to_bytes`
 _CAPABILITIES_FIXED_BYTES = 6
 _HOP_MS = range(100, 60_001)
-_ATT_NOTIFY_BYTES = 3
 _Status = profile.ControlStatus
 
 
@@ -128,33 +127,35 @@ class Firmware:
             request = profile.ControlRequest.from_bytes(value)
         except ControlError as error:
             return profile.ControlResponse(error.opcode, _Status(error.status))
+        now_s = asyncio.get_running_loop().time()
         flags = profile.StreamFlags(0)
         status = _Status.OK
         if request.opcode is profile.Opcode.CAPABILITIES:
             return self._capabilities(request, link)
         if request.opcode is profile.Opcode.START:
-            status, flags = self._start(request, link)
+            status, flags = self._start(request, link, now_s)
         elif request.opcode is profile.Opcode.STOP:
             self._stop_stream()
         elif request.opcode is profile.Opcode.START_FINGERPRINTS:
-            status = self._start_fingerprints(request, link)
+            status = self._start_fingerprints(request, link, now_s)
         elif request.opcode is profile.Opcode.STOP_FINGERPRINTS:
             self._stop_fingerprints()
         elif request.opcode is profile.Opcode.SET_TIME:
-            self._unix_offset_s = request.unix_time_us * 1e-6 - self._device_time_s()
+            device_s = self._clock.device_time_s(now_s)
+            self._unix_offset_s = request.unix_time_us * 1e-6 - device_s
         if status is not _Status.OK:
             return profile.ControlResponse(request.opcode, status)
-        return profile.ControlResponse(request.opcode, status, state=self.state(flags))
+        return profile.ControlResponse(
+            request.opcode, status, state=self._state(flags, now_s)
+        )
 
-    def state(self, flags: profile.StreamFlags) -> profile.StreamState:
-        """What the stream is doing; `flags` are added."""
+    def _state(self, flags: profile.StreamFlags, now_s: float) -> profile.StreamState:
         if self._channel_mask:
             flags |= profile.StreamFlags.STREAMING
         if self._fingerprint_stream is not None:
             flags |= profile.StreamFlags.FINGERPRINTS
         if self._unix_offset_s is not None:
             flags |= profile.StreamFlags.TIME_SET
-        now_s = asyncio.get_running_loop().time()
         return profile.StreamState(
             flags,
             self._channel_mask,
@@ -169,13 +170,13 @@ class Firmware:
     ) -> profile.ControlResponse:
         if not self._has_channels(request.channel_mask):
             return profile.ControlResponse(request.opcode, _Status.UNSUPPORTED_CHANNELS)
-        fitting = (link.mtu - _ATT_NOTIFY_BYTES - _CAPABILITIES_FIXED_BYTES) // 4
+        fitting = (profile.longest_value(link.mtu) - _CAPABILITIES_FIXED_BYTES) // 4
         rates = self.info.rates_mhz[:fitting]
         can = profile.Capabilities(request.channel_mask, self.info.bits, rates)
         return profile.ControlResponse(request.opcode, _Status.OK, capabilities=can)
 
     def _start(
-        self, request: profile.ControlRequest, link: Subscriptions
+        self, request: profile.ControlRequest, link: Subscriptions, now_s: float
     ) -> tuple[profile.ControlStatus, profile.StreamFlags]:
         nothing = profile.StreamFlags(0)
         mask = request.channel_mask
@@ -194,11 +195,11 @@ class Firmware:
         self._buffer.clear()
         self._sequence = 0
         self._channel_mask = mask
-        self._stream_from = self._switch_on()
+        self._stream_from = self._switch_on(now_s)
         return _Status.OK, nothing
 
     def _start_fingerprints(
-        self, request: profile.ControlRequest, link: Subscriptions
+        self, request: profile.ControlRequest, link: Subscriptions, now_s: float
     ) -> profile.ControlStatus:
         if self._fingerprinter is None:
             return _Status.NOT_SUPPORTED
@@ -211,10 +212,10 @@ class Firmware:
             + len(self.info.model.encode())
             + self.info.fingerprint_dim
         )
-        if size > link.mtu - _ATT_NOTIFY_BYTES:
+        if size > profile.longest_value(link.mtu):
             return _Status.MTU_TOO_SMALL
         self._fingerprints.clear()
-        self._fingerprints_from = self._switch_on()
+        self._fingerprints_from = self._switch_on(now_s)
         taken_s = self._clock.host_time_s(self._fingerprints_from)
         self._fingerprint_stream = self._fingerprinter.stream(
             self._rate_hz,
@@ -227,21 +228,18 @@ class Firmware:
     def _has_channels(self, mask: int) -> bool:
         return 0 < mask < 1 << len(self.info.channels)
 
-    def _device_time_s(self) -> float:
-        return self._clock.device_time_s(asyncio.get_running_loop().time())
-
     # Sampling.
 
-    def _switch_on(self) -> int:
+    def _switch_on(self, now_s: float) -> int:
         """Make sure that the sensor samples; index of the next sample."""
-        loop = asyncio.get_running_loop()
-        self._clock.start_sampling(loop.time(), self._rate_hz)
+        self._clock.start_sampling(now_s, self._rate_hz)
+        first = self._clock.next_index(now_s)
         if self._sampling is None:
             self._sampling = asyncio.ensure_future(
-                self._sensor.sample(self._block_samples, self._on_block)
+                self._sensor.sample(first, self._block_samples, self._on_block)
             )
             self._sampling.add_done_callback(self._on_sampling_end)
-        return self._clock.next_index(loop.time())
+        return first
 
     def _switch_off_if_idle(self) -> None:
         idle = not self._channel_mask and self._fingerprint_stream is None

@@ -66,19 +66,15 @@ class Sensor:
         self._limit = (1 << (bits - 1)) - 1
 
     async def sample(
-        self, block_samples: int, on_block: Callable[[SampleBlock], None]
+        self, first: int, block_samples: int, on_block: Callable[[SampleBlock], None]
     ) -> None:
-        """Sample until cancelled, or until the source ends."""
+        """Sample from index `first` until cancelled, or until the source ends."""
         loop = asyncio.get_running_loop()
-        self._clock.start_sampling(loop.time(), self._source.sample_rate_hz)
-        first = self._clock.next_index(loop.time())
         length = self._source.length
         while length is None or first < length:
-            stop = (
-                first + block_samples
-                if length is None
-                else min(first + block_samples, length)
-            )
+            stop = first + block_samples
+            if length is not None:
+                stop = min(stop, length)
             await asyncio.sleep(self._clock.host_time_s(stop - 1) - loop.time())
             on_block(self._block(first, stop - first))
             first = stop

@@ -42,8 +42,8 @@ __all__ = ["VirtualWearable", "serve"]
 
 _LOGGER = logging.getLogger(__name__)
 
-_ATT_NOTIFY_BYTES = 3
 _CONTROLLER_ANSWERS_S = 5.0
+_SETTLES_S = 0.02
 _OFFERS_A_CONTROLLER = {"tcp-server", "unix-server", "ws-server", "pty", "vhci"}
 _CCCD_IMPROPERLY_CONFIGURED = 0xFD
 _PROCEDURE_IN_PROGRESS = 0xFE
@@ -251,6 +251,9 @@ class VirtualWearable:
         firmware.switch_off()
         self._cancel(self._link_tasks)
         self._cancel(self._tasks)
+        # Advertising may be starting again; a host that goes in the middle of a command
+        # leaves its controller out of step.
+        await asyncio.sleep(_SETTLES_S)
         await device.power_off()
         if firmware.failure is not None:
             raise firmware.failure
@@ -383,7 +386,7 @@ class VirtualWearable:
 
     def _next(self, connection: Connection) -> tuple[Characteristic[bytes], bytes] | None:
         firmware = self.device_firmware
-        longest = connection.att_mtu - _ATT_NOTIFY_BYTES
+        longest = profile.longest_value(connection.att_mtu)
         if self._results:
             return self._self_test, self._results.popleft()
         if self._subscribed(connection, self._fingerprint) and (
@@ -469,6 +472,10 @@ async def serve(
             raise OSError(f"no Bluetooth controller answers on {transport_name}") from None
         finally:
             await wearable.stop()
+            # bumble leaves the sockets of its server transports open.
+            for end in (getattr(transport, "server", None), transport.sink):
+                if (stream := getattr(end, "transport", end)) is not None:
+                    getattr(stream, "close", lambda: None)()
 
 
 async def _open(transport_name: str) -> Any:

@@ -113,13 +113,13 @@ def test_a_stall_beyond_the_supervision_timeout_ends_the_link(
         loop = asyncio.get_running_loop()
         lost: asyncio.Future[float] = loop.create_future()
         world = VirtualWorld(VirtualWearable(ramp()), supervision_timeout_s=2.0)
-        async with world:
-            async with connected(
-                world, disconnected_callback=lambda _: lost.set_result(loop.time())
-            ):
-                began_s = loop.time()
-                await world.stall(10.0)
-                return await lost - began_s, world.statistics.links_lost
+        async with (
+            world,
+            connected(world, disconnected_callback=lambda _: lost.set_result(loop.time())),
+        ):
+            began_s = loop.time()
+            await world.stall(10.0)
+            return await lost - began_s, world.statistics.links_lost
 
     silence_s, links_lost = virtual_time.run(scenario())
     assert silence_s == pytest.approx(2.0, abs=0.01)
@@ -166,15 +166,15 @@ def test_losing_one_device_leaves_the_other_connected(
     async def scenario() -> None:
         one = VirtualWearable(ramp(), name="pleth-01")
         two = VirtualWearable(ramp(), name="pleth-02")
-        async with VirtualWorld(one, two) as world:
-            async with (
-                connected(world, "pleth-01") as first,
-                connected(world, "pleth-02") as second,
-            ):
-                assert world.air.lose_link(address=one.address) == 1
-                await asyncio.sleep(0.1)
-                assert not first.client.is_connected
-                assert second.client.is_connected
+        async with (
+            VirtualWorld(one, two) as world,
+            connected(world, "pleth-01") as first,
+            connected(world, "pleth-02") as second,
+        ):
+            assert world.air.lose_link(address=one.address) == 1
+            await asyncio.sleep(0.1)
+            assert not first.client.is_connected
+            assert second.client.is_connected
 
     virtual_time.run(scenario())
 
@@ -227,5 +227,5 @@ def test_a_name_in_the_scan_response_is_heard_by_active_scanners_only(ramp: Any)
     ],
 )
 def test_an_impossible_radio_is_refused(radio: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must|at least"):
+    with pytest.raises(ValueError, match=r"must|at least"):
         AirLink(**radio)

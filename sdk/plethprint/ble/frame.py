@@ -25,6 +25,7 @@ __all__ = [
     "MAX_CHANNELS",
     "FrameStatus",
     "PpgFrame",
+    "longest_value",
     "samples_per_frame",
 ]
 
@@ -38,7 +39,8 @@ COUNT_MIN, COUNT_MAX = -(1 << 23), (1 << 23) - 1
 _HEADER = struct.Struct("<BBHIIHBB")
 FRAME_HEADER_BYTES = _HEADER.size
 _COUNT_BYTES = 3
-_ATT_NOTIFY_BYTES = 3
+_ATT_HEADER_BYTES = 3
+_LONGEST_ATTRIBUTE_BYTES = 512
 _MAX_SAMPLES = 255
 
 
@@ -215,6 +217,19 @@ class PpgFrame:
         return hash(self.to_bytes())
 
 
+def longest_value(mtu: int) -> int:
+    """Longest value, bytes, that one notification or write may carry.
+
+    An attribute is never longer than 512 bytes, even where the MTU has room for more.
+
+    Examples
+    --------
+    >>> longest_value(247), longest_value(517)
+    (244, 512)
+    """
+    return min(mtu - _ATT_HEADER_BYTES, _LONGEST_ATTRIBUTE_BYTES)
+
+
 def samples_per_frame(mtu: int, channels: int) -> int:
     """Most samples per channel that fit into one notification.
 
@@ -230,5 +245,5 @@ def samples_per_frame(mtu: int, channels: int) -> int:
     int
         0..255; 0 when the MTU is too small for a single sample of every channel.
     """
-    room = mtu - _ATT_NOTIFY_BYTES - FRAME_HEADER_BYTES
+    room = longest_value(mtu) - FRAME_HEADER_BYTES
     return max(0, min(_MAX_SAMPLES, room // (_COUNT_BYTES * channels)))

@@ -35,6 +35,7 @@ from plethprint.ble.frame import (
     MAX_CHANNELS,
     FrameStatus,
     PpgFrame,
+    longest_value,
     samples_per_frame,
 )
 from plethprint.ble.info import (
@@ -99,6 +100,7 @@ __all__ = [
     "SelfTestStatus",
     "StreamFlags",
     "StreamState",
+    "longest_value",
     "samples_per_frame",
     "self_test_requests",
 ]

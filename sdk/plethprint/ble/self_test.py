@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from plethprint.ble.frame import longest_value
 from plethprint.errors import ProtocolError
 
 __all__ = [
@@ -31,7 +32,6 @@ _DATA = struct.Struct("<BBH")  # kind, test id, offset; then samples
 _RUN = struct.Struct("<BB")  # kind, test id
 _RESULT = struct.Struct("<BBBBHHII")  # kind, id, status, 0, dim, offset, CRC-32, run time
 _BEGIN_KIND, _DATA_KIND, _RUN_KIND, _RESULT_KIND = 0x01, 0x02, 0x03, 0x80
-_ATT_BYTES = 3
 _MAX_SAMPLES = 0xFFFF
 
 
@@ -100,7 +100,7 @@ def self_test_requests(
             f"expected mtu >= 23 and test_id 0..255, got {mtu} and {test_id}"
         )
     body = window.tobytes()
-    step = mtu - _ATT_BYTES - _DATA.size
+    step = longest_value(mtu) - _DATA.size
     chunks = [
         _DATA.pack(_DATA_KIND, test_id, at) + body[at : at + step]
         for at in range(0, len(body), step)
@@ -185,7 +185,7 @@ class SelfTestResult:
             ATT MTU of the connection, 23..517.
         """
         body = np.asarray(self.vector, np.int8).tobytes()
-        step = mtu - _ATT_BYTES - _RESULT.size
+        step = longest_value(mtu) - _RESULT.size
         return [
             _RESULT.pack(
                 _RESULT_KIND,
