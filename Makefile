@@ -3,12 +3,20 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 # .venv-train is apart because the TFLite converter weighs 2 GB and pins what it pulls in.
 TRAIN_VENV ?= .venv-train
 TRAIN_BIN  := $(TRAIN_VENV)/bin
 # Where training keeps checkpoints, metrics and the half-finished package; `make train` resumes from it.
 RUNS ?= runs
+# Folder of the public corpora's folders; what is missing in it is left out and said so.
+DATA ?= ../shared/data
+DISTILL   = $(TRAIN_BIN)/python -m plethprint_distill
+QUANTIZE  = $(TRAIN_BIN)/python -m plethprint_quantize
+EVALUATE  = $(DISTILL) evaluate --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --student $(RUNS)/student
+READ_ID   = $(TRAIN_BIN)/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["model"])'
+PRETRAIN_ARGS ?=
+DISTILL_ARGS  ?=
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 
@@ -67,16 +75,30 @@ bench: $(VENV)/.demo  ## time preprocessing, every installed runtime and the vir
 $(TRAIN_VENV)/.train: pyproject.toml
 	@test -x $(TRAIN_BIN)/python || { echo "==> making $(TRAIN_VENV)"; $(PYTHON) -m venv $(TRAIN_VENV); }
 	@echo "==> installing plethprint[train,tflite,sim,litert] into $(TRAIN_VENV) (torch, about 3 GB)"
-	@$(TRAIN_BIN)/python -m pip --disable-pip-version-check --quiet install --editable '.[train,tflite,sim,litert]'
+	@$(TRAIN_BIN)/python -m pip --disable-pip-version-check -qq install --editable '.[train,tflite,sim,litert]'
 	@touch $@
 
+# Each step goes on where it stopped: prepared corpora stay, training resumes from its last
+# checkpoint. The student is packaged twice: its card tells the figures of the int8 model.
 train: $(TRAIN_VENV)/.train  ## train and quantise the shipped package (hours; resumes)
-	@echo "==> teacher"
-	@$(TRAIN_BIN)/python -m plethprint_distill pretrain --out $(RUNS)/teacher --resume
-	@echo "==> student"
-	@$(TRAIN_BIN)/python -m plethprint_distill distill --teacher $(RUNS)/teacher --out $(RUNS)/student --resume
-	@echo "==> int8 package"
-	@$(TRAIN_BIN)/python -m plethprint_quantize --student $(RUNS)/student --out $(RUNS)/package
+	@test -d $(DATA) || echo "no folder $(DATA): training on virtual wearers alone (DATA=folder of corpora)"
+	@echo "==> windows of the corpora and of virtual wearers -> $(RUNS)/windows"
+	@$(DISTILL) prepare --data $(DATA) --out $(RUNS)/windows
+	@echo "==> teacher -> $(RUNS)/teacher"
+	@$(DISTILL) pretrain --windows-dir $(RUNS)/windows --out $(RUNS)/teacher $(PRETRAIN_ARGS)
+	@echo "==> student -> $(RUNS)/student"
+	@$(DISTILL) distill --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --out $(RUNS)/student $(DISTILL_ARGS)
+	@echo "==> teacher package -> $(RUNS)/models/m2ae-small_v1"
+	@$(EVALUATE)
+	@$(QUANTIZE) --teacher $(RUNS)/teacher --about $(RUNS)/student/about.json --name m2ae-small --out $(RUNS)/models/m2ae-small_v1 --json > $(RUNS)/teacher.json
+	@echo "==> student package -> $(RUNS)/models/plethprint-micro_v1"
+	@$(EVALUATE) --teacher-id "$$($(READ_ID) $(RUNS)/teacher.json)"
+	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/plethprint-micro_v1 --json > $(RUNS)/student.json
+	@$(EVALUATE) --teacher-id "$$($(READ_ID) $(RUNS)/teacher.json)" --onnx $(RUNS)/models/plethprint-micro_v1/encoder.onnx
+	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/plethprint-micro_v1 --json > $(RUNS)/student.json
+	@echo "==> parity"
+	@$(TRAIN_BIN)/plethprint parity --package $(RUNS)/models/plethprint-micro_v1
+	@echo "done: copy $(RUNS)/models/* to sdk/plethprint/models and the public key to its trusted_keys.json"
 
 clean:  ## remove environments and caches; training runs stay
 	@echo "==> removing $(VENV), build products and caches (runs/ and $(TRAIN_VENV) stay)"
