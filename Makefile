@@ -15,6 +15,7 @@ DISTILL   = $(TRAIN_BIN)/python -m plethprint_distill
 QUANTIZE  = $(TRAIN_BIN)/python -m plethprint_quantize
 EVALUATE  = $(DISTILL) evaluate --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --student $(RUNS)/student
 READ_ID   = $(TRAIN_BIN)/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["model"])'
+READ_KEY  = $(TRAIN_BIN)/python -c 'import json; from plethprint import signature as s; print(json.dumps([s.public_key_hex(s.load_or_create_signing_key())]))'
 PRETRAIN_ARGS ?=
 DISTILL_ARGS  ?=
 DEMO_ARGS ?=
@@ -97,8 +98,9 @@ train: $(TRAIN_VENV)/.train  ## train and quantise the shipped package (hours; r
 	@$(EVALUATE) --teacher-id "$$($(READ_ID) $(RUNS)/teacher.json)" --onnx $(RUNS)/models/plethprint-micro_v1/encoder.onnx
 	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/plethprint-micro_v1 --json > $(RUNS)/student.json
 	@echo "==> parity"
-	@$(TRAIN_BIN)/plethprint parity --package $(RUNS)/models/plethprint-micro_v1
-	@echo "done: copy $(RUNS)/models/* to sdk/plethprint/models and the public key to its trusted_keys.json"
+	@$(READ_KEY) > $(RUNS)/trusted_keys.json
+	@PLETHPRINT_TRUSTED_KEYS=$(RUNS)/trusted_keys.json $(TRAIN_BIN)/plethprint parity --package $(RUNS)/models/plethprint-micro_v1
+	@echo "done: to ship them, copy $(RUNS)/models/* and $(RUNS)/trusted_keys.json to sdk/plethprint/models"
 
 clean:  ## remove environments and caches; training runs stay
 	@echo "==> removing $(VENV), build products and caches (runs/ and $(TRAIN_VENV) stay)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import time
@@ -39,6 +40,9 @@ def bench(
     typer.echo(f"{figures['machine']}, one window at a time, median of {rounds}")
     for name, milliseconds in figures["ms_per_window"].items():
         typer.echo(f"  {name:<22} {milliseconds:8.3f} ms")
+    typer.echo("in batches")
+    for name, rate in figures["windows_per_s"].items():
+        typer.echo(f"  {name:<22} {rate:8d} windows/s")
 
 
 def _measure(package_path: Any, rounds: int) -> dict[str, Any]:
@@ -52,7 +56,8 @@ def _measure(package_path: Any, rounds: int) -> dict[str, Any]:
 
     package = ModelPackage.load(package_path)
     rate_hz = 125.0
-    times = np.arange(round(PPG.window_s * 6 * rate_hz)) / rate_hz
+    length = round(PPG.window_s * rate_hz)
+    times = np.arange(6 * length) / rate_hz
     beat = 2 * np.pi * 1.2 * times
     pulse = np.sin(beat) + 0.35 * np.sin(2 * beat + 0.8)
     windows = windows_of(pulse, rate_hz, hop_s=PPG.window_s)
@@ -72,12 +77,25 @@ def _measure(package_path: Any, rounds: int) -> dict[str, Any]:
     ms["whole path"] = _median_ms(
         lambda: fingerprinter.embed(pulse, rate_hz, hop_s=PPG.window_s), rounds
     ) / len(windows)
+    rows = np.stack([pulse[k : k + length] for k in range(0, 1000, 4)])
+    seconds_each = {
+        "embed_windows": _median_ms(lambda: fingerprinter.embed_windows(rows, rate_hz), 3)
+        / 1e3
+        / len(rows)
+    }
+    if importlib.util.find_spec("plethprint_sim") is not None:
+        from plethprint_sim.batch import simulate_batch
+
+        seconds_each["virtual wearers"] = (
+            _median_ms(lambda: simulate_batch(256, seed=1), 3) / 1e3 / 256
+        )
     return {
         "model": package.model_id,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "rounds": rounds,
         "sample_rate_hz": rate_hz,
         "ms_per_window": {name: round(value, 4) for name, value in ms.items()},
+        "windows_per_s": {name: round(1 / each) for name, each in seconds_each.items()},
     }
 
 
