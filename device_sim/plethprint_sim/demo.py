@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plethprint.alignment import PHYSIOLOGICAL_LAG_S, estimate_lag_s
+from plethprint.encoder import Encoder, installed_runtimes, load_encoder
 from plethprint.errors import RecordingError, SignalError
 from plethprint.fingerprinter import Fingerprinter
 from plethprint.io import read_recording
@@ -35,6 +36,7 @@ __all__ = ["DemoOptions", "DemoReport", "DemoWindow", "run_demo"]
 HOP_S = 5.0
 SAMPLE_RATE_HZ = 125.0
 _SELF_TEST_WINDOWS = 8
+_DEVICE_RUNTIMES = ("tflm", "litert", "onnx")
 _MEASURES = ("cosine", "centred_cosine", "overlap_at_10")
 _LAG_S = 120.0
 """Stretch of a recording from which the delay between its channels is told."""
@@ -107,6 +109,10 @@ class DemoReport:
     teacher: str
     source: str
     """``wearer`` or the name of the recording."""
+    device_runtime: str
+    """Runtime of the encoder on the virtual wearable."""
+    host_runtime: str
+    """Runtime that made the fingerprints from the stream."""
     seed: int
     rate_hz: float
     """Rate of the stream over the air."""
@@ -202,6 +208,12 @@ def _ecg_lead_s(source: SignalSource) -> float:
         return 0.0  # too short or flat to tell
 
 
+def _device_encoder(package: ModelPackage) -> Encoder:
+    """The installed runtime that is nearest to a microcontroller's."""
+    installed = installed_runtimes()
+    return load_encoder(package, next(r for r in _DEVICE_RUNTIMES if r in installed))
+
+
 def _told(agreement: Mapping[str, float]) -> dict[str, float]:
     """The measures that mean something for a handful of windows."""
     return {name: agreement[name] for name in _MEASURES if name in agreement}
@@ -237,10 +249,11 @@ class _Demo:
             self._seconds = min(options.seconds, length / source.sample_rate_hz)
 
     async def run(self) -> DemoReport:
+        encoder = _device_encoder(self._package)
         device = VirtualWearable(
             self._source,
             name="pleth-demo",
-            encoder=self._fingerprinter.encoder,
+            encoder=encoder,
             fingerprinter=self._fingerprinter,
             model=self._package.model_id,
         )
@@ -262,8 +275,9 @@ class _Demo:
                 )
                 test = await wearable.self_test(_SELF_TEST_WINDOWS)
                 self.on_event(
-                    f"self-test over Bluetooth: {test.exact} of {test.windows} golden "
-                    f"windows bit for bit, at most {test.max_lsb} LSB off"
+                    f"self-test over Bluetooth ({encoder.runtime}): {test.exact} of "
+                    f"{test.windows} golden windows bit for bit, "
+                    f"at most {test.max_lsb} LSB off"
                 )
                 beside = [
                     asyncio.create_task(self._lose_link(world)),
@@ -281,6 +295,8 @@ class _Demo:
             model=self._package.model_id,
             teacher=self._teacher.model_id,
             source=self._name,
+            device_runtime=encoder.runtime,
+            host_runtime=self._fingerprinter.runtime,
             seed=self._options.seed,
             rate_hz=self._source.sample_rate_hz,
             fingerprints=len(self._windows),

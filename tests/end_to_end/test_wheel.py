@@ -18,14 +18,15 @@ ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "sdk" / "plethprint" / "models"
 PACKAGES = {"plethprint", "plethprint_sim", "plethprint_distill", "plethprint_quantize"}
 
-# Refuses what the light install does not have, although this environment has it.
+# Hides what a light install does not have, although this environment has it.
 BLOCKER = """
 import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "onnx", "bumble", "ai_edge_litert"}:
-            raise ModuleNotFoundError(f"no {name} in a light install", name=name)
-sys.meta_path.insert(0, Refuse())
+from importlib.machinery import PathFinder
+absent = {"torch", "onnx", "bumble", "ai_edge_litert", "tflite_micro", "sklearn", "wfdb"}
+found = PathFinder.find_spec
+PathFinder.find_spec = lambda name, path=None, target=None: (
+    None if name.partition(".")[0] in absent else found(name, path, target)
+)
 sys.path.insert(0, sys.argv.pop(1))
 import plethprint
 assert plethprint.__file__.startswith(sys.path[0]), plethprint.__file__

@@ -162,7 +162,7 @@ class _Screen:
     def tell(self, event: str) -> None:
         """Say what happens on the link."""
         console = self._console if self._live is not None or self._svg else self._events
-        console.print(f"[dim]{event}[/dim]", highlight=False)
+        console.print(f"[dim]{event}[/dim]", highlight=False, soft_wrap=True)
 
     def show(self, window: DemoWindow) -> None:
         """Add the line of one window."""
@@ -233,7 +233,8 @@ def _summary(report: DemoReport) -> list[str]:
         f"link gaps {report.link_gaps}, reconnects {report.reconnects}, "
         f"{'paired and encrypted' if report.paired else 'not paired'}",
         f"against the teacher ({seen}): centred cosine {parity['centred_cosine']:.3f}, "
-        f"{parity['overlap_at_10'] * 10:.1f} of 10 nearest neighbours shared; "
-        f"the wearable's own encoder is within {parity['golden_max_lsb']} LSB of golden",
+        f"{parity['overlap_at_10'] * 10:.1f} of 10 nearest neighbours shared",
+        f"the wearable's own encoder ({report.device_runtime}): at most "
+        f"{parity['golden_max_lsb']} LSB from the golden vectors",
         f"{report.model}, stream SHA-256 {report.stream_sha256[:16]}…",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_TOLD = ("max_lsb", "cosine", "centred_cosine", "overlap_at_10")
 _FORMATS = {"onnx": "encoder.onnx", "tflite": "encoder.tflite"}
 
 
@@ -34,17 +36,8 @@ def info(package: PackageOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(facts)
         return
-    for key, value in facts.items():
-        if isinstance(value, dict):
-            typer.echo(f"{key}")
-            for name, figure in value.items():
-                typer.echo(f"  {name:<18} {_short(figure)}")
-        elif key == "training_data":
-            typer.echo(key)
-            for corpus in value:
-                typer.echo("  " + ", ".join(f"{k} {v}" for k, v in corpus.items()))
-        else:
-            typer.echo(f"{key:<20} {_short(value)}")
+    for line in _lines(facts):
+        typer.echo(line)
 
 
 def _facts(package: ModelPackage) -> dict[str, Any]:
@@ -73,6 +66,29 @@ def _facts(package: ModelPackage) -> dict[str, Any]:
         "preprocessing": preprocessing,
         "path": package.path,
     }
+
+
+def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    """The facts for a person: a line each, tables indented under their name."""
+    for key, value in facts.items():
+        if key == "parity":
+            yield key
+            yield from _parity_lines(value)
+        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            yield key
+            yield from (f"  {_short(item)}" for item in value)
+        elif isinstance(value, dict) and any(isinstance(v, dict) for v in value.values()):
+            yield key
+            yield from (f"  {name:<18} {_short(item)}" for name, item in value.items())
+        else:
+            yield f"{key:<20} {_short(value)}"
+
+
+def _parity_lines(parity: Mapping[str, Any]) -> Iterator[str]:
+    for runtime, levels in parity.items():
+        for level, figures in levels.items():
+            told = {name: figures[name] for name in _TOLD if name in figures}
+            yield f"  {runtime:<7} {level:<12} {_short(told)}"
 
 
 def _short(value: object) -> str:
