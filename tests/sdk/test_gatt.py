@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from itertools import islice
+from typing import Any, cast
 
 import pytest
 from bleak import exc as bleak_errors
 
 from plethprint import errors
 from plethprint.ble.connection import Backoff
-from plethprint.ble.gatt import translated
+from plethprint.ble.gatt import GattLink, translated
 from plethprint.ble.personality import personalities, personality_named
 
 _OFF = bleak_errors.BleakBluetoothNotAvailableReason.POWERED_OFF
@@ -67,6 +69,30 @@ def test_a_foreign_error_becomes_ours_and_says_what_was_going_on(
 def test_our_own_errors_pass_the_border_unchanged() -> None:
     error = errors.FrameError("too short")
     assert translated(error, "reading info") is error
+
+
+def test_a_call_that_the_stack_leaves_hanging_ends_with_the_link() -> None:
+    class Hanging:
+        """What some stacks do when the link dies under a call: nothing."""
+
+        def __init__(self, on_disconnected: Callable[[Any], None]) -> None:
+            self.on_disconnected = on_disconnected
+
+        async def read_gatt_char(self, _: str) -> bytearray:
+            asyncio.get_running_loop().call_later(0.02, self.on_disconnected, self)
+            await asyncio.Event().wait()
+            raise AssertionError("unreachable")
+
+    async def read() -> None:
+        link = GattLink(cast("Any", Hanging), timeout_s=30.0)
+        with pytest.raises(errors.LinkLostError, match="while reading info"):
+            await link.read("2a37", "info")
+        assert link.is_lost
+        with pytest.raises(errors.LinkLostError, match="is gone"):
+            await link.read("2a37", "info")
+        assert len(asyncio.all_tasks()) == 2  # this one and who waits for it
+
+    asyncio.run(asyncio.wait_for(read(), 5.0))
 
 
 def test_waits_between_attempts_grow_to_a_limit_and_repeat_with_a_seed() -> None:
