@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from bumble import hci
 from bumble.att import ATT_Error
-from bumble.core import UUID
 from bumble.device import Connection, Device
-from bumble.gatt import Characteristic, CharacteristicValue, Service
+from bumble.gatt import Characteristic
 from bumble.profiles.battery_service import BatteryService
 from bumble.profiles.device_information_service import DeviceInformationService
 from bumble.transport import open_transport
@@ -29,12 +27,9 @@ from plethprint_sim.advertisement import advertisement, static_address
 from plethprint_sim.air_controller import AirController
 from plethprint_sim.central import just_works
 from plethprint_sim.device_clock import DeviceClock
-from plethprint_sim.firmware import (
-    DeviceEncoder,
-    DeviceFingerprinter,
-    Firmware,
-    Subscriptions,
-)
+from plethprint_sim.firmware import DeviceEncoder, DeviceFingerprinter, Firmware
+from plethprint_sim.host_link import HostLink
+from plethprint_sim.profile_service import OpenProfileService
 from plethprint_sim.radio import AirLink
 from plethprint_sim.sensor import PpgSource
 
@@ -45,16 +40,8 @@ _LOGGER = logging.getLogger(__name__)
 _CONTROLLER_ANSWERS_S = 5.0
 _SETTLES_S = 0.02
 _OFFERS_A_CONTROLLER = {"tcp-server", "unix-server", "ws-server", "pty", "vhci"}
-_CCCD_IMPROPERLY_CONFIGURED = 0xFD
-_PROCEDURE_IN_PROGRESS = 0xFE
-_RESPONSES_WAITING = 4
-# Packets handed to the controller at a time. The rest waits in the device's own buffer,
-# where an overflow is counted; the controller's would grow in silence.
-_PACKETS_IN_FLIGHT = 4
+_UNLIKELY_ERROR = 0x0E
 _ADVERTISING_INTERVAL_MS = 100.0
-
-_Property = Characteristic.Properties
-_Permission = Characteristic.Permissions
 
 
 class VirtualWearable:
@@ -158,7 +145,6 @@ class VirtualWearable:
             firmware=firmware,
             model=model,
         )
-        self.info.to_bytes()  # refuses what does not fit
         self.name = name
         self.address = address or static_address(name)
         self.calibration = calibration or profile.Calibration(
@@ -178,12 +164,11 @@ class VirtualWearable:
         self._encode_time_s = encode_time_s
         self._device: Device | None = None
         self._firmware: Firmware | None = None
-        self._connection: Connection | None = None
-        self._tasks: dict[asyncio.Task[None], None] = {}  # ordered, unlike a set
-        self._link_tasks: dict[asyncio.Task[None], None] = {}
-        self._responses: asyncio.Queue[bytes] = asyncio.Queue(_RESPONSES_WAITING)
-        self._results: deque[bytes] = deque()
-        self._work = asyncio.Event()
+        self._link: HostLink | None = None
+        self._values = {
+            "info": self.info.to_bytes(),  # refuses what does not fit
+            "calibration": self.calibration.to_bytes(),
+        }
 
     @property
     def is_connected(self) -> bool:
@@ -221,12 +206,26 @@ class VirtualWearable:
             frame_s=self._frame_s,
             encode_time_s=self._encode_time_s,
         )
-        self._firmware.on_output = self._work.set
         device = Device.with_hci(self.name, hci.Address(self.address), hci_source, hci_sink)
         device.pairing_config_factory = just_works
         device.on(Device.EVENT_CONNECTION, self._on_connection)
         self._device = device
-        self._add_services(device)
+        self._service = OpenProfileService(
+            **self._values, on_control=self._on_control, on_self_test=self._on_self_test
+        )
+        device.gatt_server.max_mtu = self._max_mtu
+        device.add_services(
+            [
+                self._service,
+                DeviceInformationService(
+                    manufacturer_name="plethprint",
+                    model_number="virtual wearable",
+                    serial_number=self.address.replace(":", ""),
+                    firmware_revision=self.info.firmware,
+                ),
+                BatteryService(lambda _: self.battery_percent),
+            ]
+        )
         await device.power_on()
         await device.start_advertising(
             auto_restart=True,
@@ -248,9 +247,8 @@ class VirtualWearable:
             return
         firmware, self._firmware = self._firmware, None
         device, self._device = self._device, None
+        self._on_disconnection(0)
         firmware.switch_off()
-        self._cancel(self._link_tasks)
-        self._cancel(self._tasks)
         # Advertising may be starting again; a host that goes in the middle of a command
         # leaves its controller out of step.
         await asyncio.sleep(_SETTLES_S)
@@ -258,166 +256,45 @@ class VirtualWearable:
         if firmware.failure is not None:
             raise firmware.failure
 
-    # The attribute database.
+    async def notify_raw(self, value: bytes) -> None:
+        """Notify bytes on ``ppg`` as they are, the way a broken firmware would.
 
-    def _add_services(self, device: Device) -> None:
-        notify, writeable = _Property.NOTIFY, _Permission.WRITEABLE
-        self._control = _characteristic(
-            profile.CONTROL_UUID,
-            _Property.WRITE | _Property.INDICATE,
-            writeable,
-            CharacteristicValue(write=self._on_control),
-        )
-        self._ppg = _characteristic(profile.PPG_UUID, notify)
-        self._fingerprint = _characteristic(profile.FINGERPRINT_UUID, notify)
-        self._self_test = _characteristic(
-            profile.SELF_TEST_UUID,
-            _Property.WRITE | notify,
-            writeable,
-            CharacteristicValue(write=self._on_self_test),
-        )
-        device.gatt_server.max_mtu = self._max_mtu
-        device.add_services(
-            [
-                Service(
-                    UUID(profile.SERVICE_UUID),
-                    [
-                        _readable(profile.INFO_UUID, self.info.to_bytes()),
-                        self._control,
-                        self._ppg,
-                        self._fingerprint,
-                        self._self_test,
-                        _readable(
-                            profile.CALIBRATION_UUID,
-                            self.calibration.to_bytes(),
-                            _Permission.READ_REQUIRES_ENCRYPTION,
-                        ),
-                    ],
-                ),
-                DeviceInformationService(
-                    manufacturer_name="plethprint",
-                    model_number="virtual wearable",
-                    serial_number=self.address.replace(":", ""),
-                    firmware_revision=self.info.firmware,
-                ),
-                BatteryService(lambda _: self.battery_percent),
-            ]
-        )
+        Nothing happens without a host that takes notifications.
+        """
+        connection = self._connection
+        if connection is not None:
+            server = connection.device.gatt_server
+            await server.notify_subscriber(connection, self._ppg, value)
 
-    def _on_control(self, connection: Connection, value: bytes) -> None:
-        if not self._subscribed(connection, self._control, indications=True):
-            raise ATT_Error(_CCCD_IMPROPERLY_CONFIGURED)
-        if self._responses.full():
-            raise ATT_Error(_PROCEDURE_IN_PROGRESS)
-        link = Subscriptions(
-            mtu=connection.att_mtu,
-            ppg=self._subscribed(connection, self._ppg),
-            fingerprint=self._subscribed(connection, self._fingerprint),
-        )
-        response = self.device_firmware.answer(value, link)
-        _LOGGER.debug("%s: %s -> %s", self.name, value.hex(), response)
-        self._responses.put_nowait(response.to_bytes())
-        self._work.set()
+    @property
+    def _connection(self) -> Connection | None:
+        return None if self._link is None else self._link.connection
 
-    async def _on_self_test(self, connection: Connection, value: bytes) -> None:
-        if not self._subscribed(connection, self._self_test):
-            raise ATT_Error(_CCCD_IMPROPERLY_CONFIGURED)
-        self._spawn(self._run_self_test(value, connection.att_mtu), self._link_tasks)
-
-    async def _run_self_test(self, value: bytes, mtu: int) -> None:
-        result = await self.device_firmware.self_test(value)
-        if result is not None:
-            self._results.extend(result.to_messages(mtu))
-            self._work.set()
-
-    # The link.
+    @property
+    def _ppg(self) -> Characteristic[bytes]:
+        return self._service.ppg
 
     def _on_connection(self, connection: Connection) -> None:
         _LOGGER.debug("%s: connected to %s", self.name, connection.peer_address)
-        self._connection = connection
-        self._responses = asyncio.Queue(_RESPONSES_WAITING)
-        self._results.clear()
-        self.device_firmware.on_link_up()
         connection.once(connection.EVENT_DISCONNECTION, self._on_disconnection)
-        # A new subscription may release frames that waited for it.
-        device = connection.device
-        device.on("characteristic_subscription", self._on_change)
-        if (queue := connection.data_packet_queue) is not None:
-            queue.on("flow", self._on_change)
-        self._spawn(self._indicate_responses(connection), self._link_tasks)
-        self._spawn(self._notify(connection), self._link_tasks)
+        self._link = HostLink(connection, self._service, self.device_firmware)
 
     def _on_disconnection(self, reason: int) -> None:
         _LOGGER.debug("%s: link lost, reason 0x%02x", self.name, reason)
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.device.remove_listener(
-                "characteristic_subscription", self._on_change
-            )
-        self._cancel(self._link_tasks)
-        if self._firmware is not None:
-            self._firmware.on_link_lost()
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
 
-    def _on_change(self, *_: Any) -> None:
-        self._work.set()
+    def _on_control(self, connection: Connection, value: bytes) -> None:
+        self._link_of(connection).on_control(value)
 
-    async def _indicate_responses(self, connection: Connection) -> None:
-        responses, server = self._responses, connection.device.gatt_server
-        while True:
-            response = await responses.get()
-            try:
-                await server.indicate_subscriber(connection, self._control, response)
-            except (TimeoutError, asyncio.TimeoutError):
-                _LOGGER.warning("%s: the host did not confirm a response", self.name)
+    def _on_self_test(self, connection: Connection, value: bytes) -> None:
+        self._link_of(connection).on_self_test(value)
 
-    async def _notify(self, connection: Connection) -> None:
-        while True:
-            await self._work.wait()
-            self._work.clear()
-            while self._has_room(connection) and (output := self._next(connection)):
-                characteristic, value = output
-                await connection.device.gatt_server.notify_subscriber(
-                    connection, characteristic, value
-                )
-
-    def _has_room(self, connection: Connection) -> bool:
-        queue = connection.data_packet_queue
-        return queue is not None and queue.pending < _PACKETS_IN_FLIGHT
-
-    def _next(self, connection: Connection) -> tuple[Characteristic[bytes], bytes] | None:
-        firmware = self.device_firmware
-        longest = profile.longest_value(connection.att_mtu)
-        if self._results:
-            return self._self_test, self._results.popleft()
-        if self._subscribed(connection, self._fingerprint) and (
-            fingerprint := firmware.next_fingerprint()
-        ):
-            return self._fingerprint, fingerprint
-        if self._subscribed(connection, self._ppg) and (
-            frame := firmware.next_ppg(longest)
-        ):
-            return self._ppg, frame
-        return None
-
-    def _subscribed(
-        self,
-        connection: Connection,
-        characteristic: Characteristic[bytes],
-        *,
-        indications: bool = False,
-    ) -> bool:
-        cccd = connection.device.gatt_server.read_cccd(connection, characteristic)
-        return bool(cccd[0] & (2 if indications else 1))
-
-    def _spawn(self, work: Any, kept: dict[asyncio.Task[None], None]) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)
-        kept[task] = None
-        task.add_done_callback(lambda done: kept.pop(done, None))
-
-    @staticmethod
-    def _cancel(tasks: dict[asyncio.Task[None], None]) -> None:
-        for task in list(tasks):
-            task.cancel()
+    def _link_of(self, connection: Connection) -> HostLink:
+        if self._link is None or self._link.connection is not connection:
+            raise ATT_Error(_UNLIKELY_ERROR)
+        return self._link
 
 
 async def serve(
@@ -485,20 +362,3 @@ async def _open(transport_name: str) -> Any:
         raise
     except Exception as error:  # bumble, pyusb and pyserial have errors of their own
         raise OSError(f"cannot open {transport_name}: {error}") from error
-
-
-def _characteristic(
-    uuid: str,
-    properties: Characteristic.Properties,
-    permissions: Characteristic.Permissions = _Permission(0),  # noqa: B008 - a constant
-    value: Any = b"",
-) -> Characteristic[bytes]:
-    return Characteristic(UUID(uuid), properties, permissions, value)
-
-
-def _readable(
-    uuid: str,
-    value: bytes,
-    protection: Characteristic.Permissions = _Permission(0),  # noqa: B008
-) -> Characteristic[bytes]:
-    return _characteristic(uuid, _Property.READ, _Permission.READABLE | protection, value)

@@ -112,5 +112,11 @@ class VirtualWorld:
         await asyncio.sleep(0.01)  # both hosts hear of it before they go
         if self._host is not None:
             await self._host.power_off()
+        failures: list[Exception] = []
         for wearable in self.wearables:
-            await wearable.stop()
+            try:
+                await wearable.stop()
+            except Exception as failure:  # the others are to be switched off all the same
+                failures.append(failure)
+        if failures:
+            raise failures[0]

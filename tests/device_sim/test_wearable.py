@@ -521,6 +521,37 @@ def test_a_failing_source_is_reported_when_the_world_ends(
         play(scenario, VirtualWearable(Failing()))
 
 
+def test_garbage_can_be_sent_to_see_what_a_host_makes_of_it(
+    connected: Connected, ramp: Any
+) -> None:
+    wearable = VirtualWearable(ramp())
+
+    async def scenario(world: VirtualWorld) -> list[bytes]:
+        await wearable.notify_raw(b"nobody listens")
+        async with connected(world) as host:
+            await host.listen()
+            await wearable.notify_raw(b"garbage")
+            await asyncio.sleep(0.1)
+            return [value for _, value in host.notified]
+
+    assert play(scenario, wearable) == [b"garbage"]
+
+
+def test_a_wearable_can_be_switched_on_again(connected: Connected, ramp: Any) -> None:
+    wearable = VirtualWearable(ramp())
+
+    async def scenario(world: VirtualWorld) -> int:
+        async with connected(world) as host:
+            await host.listen()
+            await host.start()
+            await asyncio.sleep(1.0)
+            return int(host.counts[0, 0])
+
+    assert [play(scenario, wearable) for _ in range(2)] == [0, 0]
+    with pytest.raises(RuntimeError, match="not switched on"):
+        _ = wearable.device_firmware
+
+
 @pytest.mark.parametrize(
     "options",
     [
