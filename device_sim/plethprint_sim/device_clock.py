@@ -28,8 +28,8 @@ class DeviceClock:
     Examples
     --------
     >>> clock = DeviceClock(power_on_s=100.0, error_ppm=1000.0)
-    >>> clock.device_time_s(110.0)
-    10.01
+    >>> clock.device_time_us(110.0)
+    10010000
     """
 
     def __init__(self, power_on_s: float, error_ppm: float = 0.0) -> None:
