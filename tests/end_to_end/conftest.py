@@ -6,18 +6,16 @@ import asyncio
 import importlib.util
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("bumble", reason="needs the `sim` extra")
-
-from plethprint.ble.open_profile import Channel, ChannelKind
-from plethprint.encoder import load_encoder
-from plethprint.package import ModelPackage
-from plethprint_sim import Wearer, WearerStream, virtual_time
-from plethprint_sim.wearable import VirtualWearable
-from plethprint_sim.world import VirtualWorld
+# What needs the `sim` extra is imported in fixtures: other tests here do without it.
+if TYPE_CHECKING:
+    from plethprint.package import ModelPackage
+    from plethprint_sim import WearerStream
+    from plethprint_sim.wearable import VirtualWearable
+    from plethprint_sim.world import VirtualWorld
 
 # The tiny package is built in tests/sdk/conftest.py; its fixtures serve here as well.
 _spec = importlib.util.spec_from_file_location(
@@ -30,12 +28,14 @@ _spec.loader.exec_module(_tiny)
 signing_key, trusted, package = _tiny.signing_key, _tiny.trusted, _tiny.package
 _built_folder = _tiny._built_folder
 
-Scenario = Callable[[VirtualWorld], Awaitable[Any]]
+Scenario = Callable[["VirtualWorld"], Awaitable[Any]]
 
 
 @pytest.fixture(scope="session")
 def source() -> WearerStream:
     """An hour and more of one wearer; the same for every test."""
+    from plethprint_sim import Wearer, WearerStream
+
     return WearerStream(Wearer(), seed=7, sample_rate_hz=125.0)
 
 
@@ -44,6 +44,9 @@ def make_wearable(
     source: WearerStream, package: ModelPackage
 ) -> Callable[..., VirtualWearable]:
     """Make a virtual wearable that runs the tiny package."""
+    from plethprint.ble.open_profile import Channel, ChannelKind
+    from plethprint.encoder import load_encoder
+    from plethprint_sim.wearable import VirtualWearable
 
     def make(**options: Any) -> VirtualWearable:
         defaults: dict[str, Any] = {
@@ -59,6 +62,8 @@ def make_wearable(
 @pytest.fixture
 def play(make_wearable: Callable[..., VirtualWearable]) -> Callable[..., Any]:
     """Play a scenario with a wearable on virtual time; no task may be left behind."""
+    from plethprint_sim import virtual_time
+    from plethprint_sim.world import VirtualWorld
 
     def run(
         scenario: Scenario,

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytest.importorskip("bumble", reason="needs the `sim` extra")
+
 import plethprint
 from plethprint.ble import open_profile as profile
 from plethprint.block import Block, GapCause
