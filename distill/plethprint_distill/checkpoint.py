@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -38,7 +40,7 @@ def load_teacher(path: Path) -> M2AE:
     try:
         if path.suffix == ".pt":
             return _from_training(path)
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             teacher = M2AE(TeacherConfig(**json.loads(str(archive[_CONFIG]))))
             state = {
                 k: torch.from_numpy(archive[k].astype(np.float32))
@@ -46,7 +48,15 @@ def load_teacher(path: Path) -> M2AE:
                 if k != _CONFIG
             }
         teacher.load_state_dict(state)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        BadZipFile,
+        UnpicklingError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise PackageIncompatibleError(f"{path} is not a teacher: {reason}") from error
     return teacher.eval()

@@ -11,6 +11,7 @@ import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -57,9 +58,10 @@ def decode(path: Path) -> dict[str, npt.NDArray[np.generic]]:
         If the file is not there or not a readable npz.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: numpy leaves a file open that turns out to be no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             raw = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
         raise RecordingError(f"{path} is not a readable npz: {error}") from error
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     for key, codes in raw.items():

@@ -196,7 +196,7 @@ class Distillation:
         rise = min(1.0, (seen + 1) / max(1, config.warm_up_windows))
         fall = 0.5 * (1.0 + np.cos(np.pi * min(1.0, seen / config.windows)))
         for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * rise * max(0.002, fall)
+            group["lr"] = float(config.learning_rate * rise * max(0.002, fall))
         rng = np.random.default_rng([config.seed, self.step])
         counts = rng.multinomial(config.batch, list(self.shares.values()))
         picks = [

@@ -1,8 +1,9 @@
 """The same recording in two corpora: found by the signal itself.
 
 BIDMC and UCI cuff-less both come from MIMIC-II, and neither says so beat by beat. A
-stretch of one recording that also lies in the other correlates with it near 1; two
-people's heartbeats, however alike, do not stay in step for ten seconds.
+stretch of one recording that also lies in the other correlates with it near 1 in every
+channel. One channel alone is not enough: regular pulses of two people were seen to
+correlate at 0.99 in PPG, where their ECGs did not.
 """
 
 from __future__ import annotations

@@ -35,7 +35,16 @@ from plethprint_distill.losses import (
 from plethprint_distill.teacher import M2AE, PRESETS
 from plethprint_distill.windows import WindowSet
 
-__all__ = ["PretrainConfig", "Pretraining", "TeacherBatch", "draw_batch", "pretrain"]
+__all__ = [
+    "PretrainConfig",
+    "Pretraining",
+    "TeacherBatch",
+    "draw_batch",
+    "draw_mask",
+    "pretrain",
+    "step_losses",
+    "total_loss",
+]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -127,8 +136,8 @@ def draw_batch(pools: _Pools, config: PretrainConfig, step: int) -> TeacherBatch
     ecg = None
     if paired:
         heart = np.concatenate([s.ecg[i] for s, i in parts]).astype(np.float32)
-        # Alignment of a pair is known to some tens of milliseconds: it must not matter.
-        shift = int(rng.integers(-6, 7))
+        # Alignment of a pair is known to some twenty milliseconds: it must not matter.
+        shift = int(rng.integers(-3, 4))
         ecg = torch.from_numpy(np.roll(heart, shift, axis=1) * ECG.input_scale)
     return TeacherBatch(
         torch.from_numpy(_disturbed(ppg * PPG.input_scale, rng)).float(),
@@ -147,7 +156,7 @@ def _disturbed(
     return ppg + level * noise
 
 
-def _draw_mask(
+def draw_mask(
     teacher: M2AE, size: int, ratio: float, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Places (N, K) that the PPG shows, and those it hides, at random in each window."""
@@ -196,7 +205,7 @@ def step_losses(
     else:
         shown, hidden = (
             x.to(device)
-            for x in _draw_mask(teacher, len(batch.ppg), config.mask_ratio, generator)
+            for x in draw_mask(teacher, len(batch.ppg), config.mask_ratio, generator)
         )
         parts = [teacher.encode("ppg", batch.ppg, shown)]
         if batch.ecg is not None:  # complementary: the ECG shows what the PPG hides

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from plethprint.alignment import PHYSIOLOGICAL_LAG_S
 from plethprint.resample import resample_rows
 from plethprint.signal import ECG, PPG, window_rows
 from plethprint_distill.physiology import (
@@ -20,6 +21,9 @@ from plethprint_sim.batch import simulate_batch
 __all__ = ["virtual_windows"]
 
 _WARM_UP_S = 4.0
+_MARGIN_S = 0.5
+_FOOT_LAG_S = PHYSIOLOGICAL_LAG_S - 0.045
+"""R peak to the pulse's foot, where the steepest rise lies at `PHYSIOLOGICAL_LAG_S`."""
 _BASE_RATE_HZ = 125.0
 _RATES_HZ = (25.0, 30.0, 50.0, 64.0, 100.0, 125.0, 125.0)
 """Rates of the simulated sensors: a fingerprint must not tell them apart."""
@@ -53,27 +57,39 @@ def virtual_windows(count: int, *, seed: int, chunk: int = 1000) -> WindowSet:
 def _chunk(count: int, seed: int, rng: np.random.Generator, *, cold: bool) -> WindowSet:
     warm_up_s = 0.0 if cold else _WARM_UP_S
     rate_hz = float(rng.choice(_RATES_HZ))
+    length_s = PPG.window_s + warm_up_s
     # The ECG keeps a rate that shows its QRS; only the optical sensor's rate varies.
     waves = simulate_batch(
-        count, seed=seed, duration_s=PPG.window_s + warm_up_s, sample_rate_hz=_BASE_RATE_HZ
+        count,
+        seed=seed,
+        duration_s=length_s + 2 * _MARGIN_S,
+        sample_rate_hz=_BASE_RATE_HZ,
     )
-    raw = waves.ppg
+    span = round(length_s * _BASE_RATE_HZ)
+    first = round(_MARGIN_S * _BASE_RATE_HZ)
+    raw = waves.ppg[:, first : first + span]
     if rate_hz < _BASE_RATE_HZ:
         raw = _at_rate(raw, rate_hz)
+    # Real pairs are brought to one lag, since monitors add their own: virtual ones too.
+    late_s = waves.labels["pulse_arrival_s"].astype(np.float64) - _FOOT_LAG_S
+    late_s = np.clip(np.nan_to_num(late_s), -_MARGIN_S, _MARGIN_S)
+    start = first - np.rint(late_s * _BASE_RATE_HZ).astype(int)
+    hearts = waves.ecg[np.arange(count)[:, None], start[:, None] + np.arange(span)]
     ppg, _ = window_rows(raw, rate_hz, warm_up_s=warm_up_s)
-    ecg, _ = window_rows(waves.ecg, _BASE_RATE_HZ, spec=ECG, warm_up_s=warm_up_s)
+    ecg, _ = window_rows(hearts, _BASE_RATE_HZ, spec=ECG, warm_up_s=warm_up_s)
     labels = waves.labels
     targets = np.full((count, len(TARGETS)), np.nan, np.float32)
-    first = len(INTERVAL_TARGETS)
+    known = len(INTERVAL_TARGETS)
     for column, name in enumerate(VIRTUAL_TARGETS):
         values = labels[name.removeprefix("log_")]
-        targets[:, first + column] = (
+        targets[:, known + column] = (
             np.log(values + 0.01) if name.startswith("log_") else values
         )
     for row, beats in enumerate(waves.beat_times_s):
-        inside = beats[(beats >= warm_up_s) & (beats < warm_up_s + PPG.window_s)]
-        targets[row, :first] = interval_targets(inside - warm_up_s)
-        targets[row, -SHAPE_POINTS:] = pulse_shape(ppg[row], inside - warm_up_s)
+        times = beats - _MARGIN_S - warm_up_s
+        inside = times[(times >= 0.0) & (times < PPG.window_s)]
+        targets[row, :known] = interval_targets(inside)
+        targets[row, -SHAPE_POINTS:] = pulse_shape(ppg[row], inside)
     names = np.array([f"virtual/{seed}-{row}" for row in range(count)])
     return WindowSet(
         ppg=ppg,

@@ -1,0 +1,139 @@
+"""Pre-training: learns, can be stopped anywhere, and says what it did."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the `train` extra")
+pytest.importorskip("lightning", reason="needs the `train` extra")
+
+from plethprint.errors import PackageIncompatibleError  # noqa: E402
+from plethprint_distill.checkpoint import load_teacher, save_teacher  # noqa: E402
+from plethprint_distill.distill import (  # noqa: E402
+    DistillConfig,
+    Distillation,
+    disturb,
+    teacher_targets,
+)
+from plethprint_distill.pretrain import (  # noqa: E402
+    PretrainConfig,
+    Pretraining,
+    learning_rate,
+    pretrain,
+)
+from plethprint_distill.space import effective_rank, fingerprints, settle_space  # noqa: E402
+from plethprint_distill.teacher import M2AE, PRESETS, TeacherConfig  # noqa: E402
+from plethprint_distill.windows import WindowSet  # noqa: E402
+
+CONFIG = PretrainConfig(preset="tiny", batch=16, windows=16 * 30, warm_up_windows=32)
+
+
+@pytest.fixture(autouse=True)
+def _tiny_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = TeacherConfig(
+        width=16, heads=2, encoder_layers=1, bottleneck_layers=1, decoder_layers=1
+    )
+    monkeypatch.setitem(PRESETS, "tiny", shape)
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_very_same_losses(
+    tmp_path: Path, sets: dict[str, WindowSet]
+) -> None:
+    whole = Pretraining(tmp_path / "whole", sets, CONFIG)
+    expected = [whole.run_step() for _ in range(6)]
+    first = Pretraining(tmp_path / "cut", sets, CONFIG)
+    found = [first.run_step() for _ in range(3)]
+    first.save()
+    second = Pretraining(tmp_path / "cut", sets, CONFIG)
+    second.resume()
+    found += [second.run_step() for _ in range(3)]
+    assert found == expected
+
+
+def test_losses_fall_and_are_written_down(
+    tmp_path: Path, sets: dict[str, WindowSet]
+) -> None:
+    config = dataclasses.replace(CONFIG, windows=16 * 150, learning_rate=3e-3)
+    pretrain(tmp_path, sets, config, progress=False)
+    rows = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [50, 100, 150]
+    assert rows[-1]["physiology"] < 0.95 * rows[0]["physiology"]
+    assert (tmp_path / "teacher.pt").is_file()
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    config = PretrainConfig(windows=1000, warm_up_windows=100, decay_share=0.2)
+    rates = [learning_rate(config, seen) for seen in (0, 50, 100, 700, 900, 1000)]
+    assert rates[0] < rates[1] < rates[2] == rates[3] == config.learning_rate
+    assert rates[4] == pytest.approx(config.learning_rate / 2)
+    assert rates[5] == pytest.approx(config.learning_rate / 50)
+
+
+def test_the_settled_space_is_centred_and_spread_wider(
+    tmp_path: Path, virtual: WindowSet
+) -> None:
+    torch.manual_seed(0)
+    teacher = M2AE(PRESETS["tiny"]).eval()
+    before = fingerprints(teacher, virtual, ("ppg", "ecg"))
+    settle_space(teacher, virtual)
+    after = fingerprints(teacher, virtual, ("ppg", "ecg"))
+    assert np.linalg.norm(after.mean(axis=0)) < 0.5 * np.linalg.norm(before.mean(axis=0))
+    assert effective_rank(after) > 1.3 * effective_rank(before)
+    save_teacher(teacher, tmp_path / "teacher.npz")
+    again = fingerprints(load_teacher(tmp_path / "teacher.npz"), virtual, ("ppg", "ecg"))
+    assert (after * again).sum(axis=1).min() > 0.9999
+
+
+def test_a_file_that_is_no_teacher_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    for name, content in (("a.npz", b"PK\x03\x04 torn"), ("b.pt", b"nonsense")):
+        (tmp_path / name).write_bytes(content)
+    for path in ("a.npz", "b.pt", "missing.npz"):
+        with pytest.raises(PackageIncompatibleError, match="is not a teacher") as caught:
+            load_teacher(tmp_path / path)
+        assert "\n" not in str(caught.value)
+
+
+def test_distillation_resumes_with_the_very_same_losses(
+    tmp_path: Path, sets: dict[str, WindowSet]
+) -> None:
+    torch.manual_seed(0)
+    teacher = M2AE(PRESETS["tiny"]).eval()
+    targets = teacher_targets(teacher, sets, tmp_path / "targets")
+    config = DistillConfig(windows=16 * 20, batch=16, warm_up_windows=32)
+    whole = Distillation(tmp_path / "whole", sets, targets, config)
+    expected = [whole.run_step() for _ in range(4)]
+    first = Distillation(tmp_path / "cut", sets, targets, config)
+    found = [first.run_step() for _ in range(2)]
+    first.save()
+    second = Distillation(tmp_path / "cut", sets, targets, config)
+    second.resume()
+    found += [second.run_step() for _ in range(2)]
+    assert found == expected
+
+
+def test_targets_see_the_ecg_where_there_is_one(
+    tmp_path: Path, sets: dict[str, WindowSet]
+) -> None:
+    torch.manual_seed(0)
+    teacher = M2AE(PRESETS["tiny"]).eval()
+    targets = teacher_targets(teacher, sets, tmp_path)
+    both = fingerprints(teacher, sets["virtual"], ("ppg", "ecg"))
+    alone = fingerprints(teacher, sets["virtual"], ("ppg",))
+    np.testing.assert_allclose(targets["virtual"], both, atol=1e-5)
+    np.testing.assert_allclose(targets["stress_predict"], alone, atol=1e-5)
+    assert np.abs(both - alone).max() > 0.01
+
+
+def test_disturbed_windows_keep_their_beats_and_their_spread(virtual: WindowSet) -> None:
+    ppg = virtual.ppg.astype(np.float32) * np.float32(4.0 / 127.0)
+    ppg = ppg[ppg.std(axis=1) > 0.5]
+    out = disturb(ppg, np.random.default_rng(0))
+    assert out.dtype == np.float32
+    assert out.std(axis=1).max() < 1.05
+    alike = [np.corrcoef(a, b)[0, 1] for a, b in zip(ppg, out, strict=True)]
+    assert 0.7 < np.median(alike) < 1.0
