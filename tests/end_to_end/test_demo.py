@@ -138,6 +138,12 @@ def test_a_recording_too_short_to_replay_is_refused(recording, capsys):
     assert "8.0 s" in capsys.readouterr().err
 
 
+def test_a_demo_without_a_single_window_says_so_and_fails(capsys):
+    trouble = ["--seconds", "12", "--link-loss-at", "5", "--link-loss-s", "8"]
+    assert run(["demo", "--virtual-time", *trouble]) == 1
+    assert "no window of 10 s" in capsys.readouterr().out
+
+
 def test_without_a_terminal_each_window_is_one_plain_line(capsys):
     assert run(["demo", "--virtual-time", "--seconds", "20", "--rhythm", "af"]) == 0
     out, err = capsys.readouterr()

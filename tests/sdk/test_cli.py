@@ -72,7 +72,15 @@ def test_every_verb_explains_itself_with_an_example(verb, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--nope"], ["embed"], ["nosuchverb"], ["demo", "--seed", "x"]]
+    "arguments",
+    [
+        ["--nope"],
+        ["embed"],
+        ["nosuchverb"],
+        ["demo", "--seed", "x"],
+        ["stream", "--personality", "morse"],
+        ["demo", "--seconds", "nan"],
+    ],
 )
 def test_wrong_usage_exits_2_and_says_so_on_stderr(arguments, capsys):
     assert run(arguments) == 2

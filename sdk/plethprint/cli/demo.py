@@ -53,7 +53,7 @@ def require_simulator(purpose: str) -> None:
 
 def demo(
     seconds: Annotated[
-        float, typer.Option(min=12.0, help="How long the wearable streams.")
+        float, typer.Option(min=12.0, max=86400.0, help="How long the wearable streams.")
     ] = 40.0,
     virtual_time: Annotated[
         bool, typer.Option("--virtual-time", help="As fast as the machine allows.")
@@ -71,10 +71,11 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
     link_loss_at: Annotated[
         float | None,
-        typer.Option("--link-loss-at", help="Walk out of range after S seconds."),
+        typer.Option("--link-loss-at", min=0.0, help="Walk out of range after S seconds."),
     ] = None,
     link_loss_s: Annotated[
-        float, typer.Option("--link-loss-s", min=0.0, help="How long out of range.")
+        float,
+        typer.Option("--link-loss-s", min=0.0, max=3600.0, help="How long out of range."),
     ] = 6.0,
     package: PackageOption = None,
     teacher: Annotated[
@@ -109,14 +110,16 @@ def demo(
     # The table tells of lost links itself; a log line would tear it.
     _LOGGER.setLevel(min(logging.ERROR, _LOGGER.getEffectiveLevel() + 10))
     if as_json:
-        print_json(run_demo(options).to_dict())
-        return
+        report = run_demo(options)
+        print_json(report.to_dict())
+        raise typer.Exit(int(report.fingerprints == 0))
     screen = _Screen(svg)
     with screen:
         report = run_demo(
             options, on_window=screen.show, on_event=screen.tell, on_pulse=screen.pulse
         )
     screen.finish(report)
+    raise typer.Exit(int(report.fingerprints == 0))
 
 
 class _Screen:
@@ -226,6 +229,10 @@ def _unstyled(cell: str) -> str:
 
 def _summary(report: DemoReport) -> list[str]:
     parity = report.parity
+    if not report.fingerprints:
+        return [
+            f"no window of 10 s without a gap among {report.frames} frames: stream longer"
+        ]
     seen = "ECG and PPG" if report.teacher_sees == "both" else "PPG only"
     return [
         f"{report.fingerprints} fingerprints from {report.frames} frames; "

@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def scan(
-    seconds: Annotated[float, typer.Option(min=0.5, help="How long to listen.")] = 5.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.5, max=3600.0, help="How long to listen.")
+    ] = 5.0,
     as_json: JsonOption = False,
 ) -> None:
     """List the PPG wearables that advertise nearby, strongest first.

@@ -41,7 +41,8 @@ def sim(
         Path | None, typer.Option(help="Wear a recording (.npz, .csv, WFDB) instead.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="Stop after this long; default: until Ctrl-C.")
+        float | None,
+        typer.Option(min=0.0, max=1e8, help="Stop after this long; default: until Ctrl-C."),
     ] = None,
     package: PackageOption = None,
     as_json: JsonOption = False,

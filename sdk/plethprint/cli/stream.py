@@ -38,7 +38,8 @@ def stream(
         float, typer.Option(help="Seconds from one window to the next.")
     ] = 5.0,
     seconds: Annotated[
-        float | None, typer.Option(help="Stop after this long; default: until Ctrl-C.")
+        float | None,
+        typer.Option(min=0.0, max=1e8, help="Stop after this long; default: until Ctrl-C."),
     ] = None,
     record: Annotated[
         Path | None, typer.Option(help="Keep the raw PPG in this .npz.")
@@ -53,6 +54,14 @@ def stream(
 
     Example: [bold]plethprint stream --name my-ring --record walk.npz[/bold]
     """
+    from plethprint.ble.personality import personalities
+
+    known = [known.name for known in personalities()]
+    if personality is not None and personality not in known:
+        raise typer.BadParameter(
+            f"{personality!r} is not known; known are {', '.join(known)}",
+            param_hint="--personality",
+        )
     recorder = None if record is None else Recorder(record)
     asyncio.run(
         follow(
