@@ -28,6 +28,9 @@ _BINS = 8192
 METHODS: dict[str, float] = {"min-max": 100.0, "p99.99": 99.99, "p99.9": 99.9}
 """Name of a method -> percentile of the values that stay inside the range."""
 
+HEADROOM = 1.4
+"""Range of the fingerprint over the largest value that calibration saw."""
+
 Int8Array = npt.NDArray[np.int8]
 
 
@@ -118,8 +121,8 @@ def measure_ranges(
     windows : ndarray of int8, shape (N, T)
         From `choose_windows`.
     method : str
-        Key of `METHODS`. The fingerprint itself always keeps its full range: an
-        outlier there is a person, not noise.
+        Key of `METHODS`. The fingerprint itself always keeps its full range,
+        with `HEADROOM`: an outlier there is a person, not noise.
 
     Returns
     -------
@@ -128,6 +131,9 @@ def measure_ranges(
     """
     percentile = METHODS[method]
     lows, highs = _extremes(deploy, windows)
+    # People to come reach further than the calibration windows; and a fingerprint step
+    # that is not finer than need be keeps runtimes that round differently together.
+    lows[-1], highs[-1] = HEADROOM * lows[-1], HEADROOM * highs[-1]
     if percentile < 100.0:
         highs[:-1] = _percentiles(deploy, windows, lows, highs, percentile)[:-1]
     steps = tuple(zip(map(float, lows), map(float, highs), strict=True))

@@ -34,6 +34,10 @@ class TimelineFrame(Protocol):
         """Frames dropped by the device's own buffer so far, u16, wraps around."""
 
     @property
+    def on_skin(self) -> bool:
+        """Whether the sensor sat on skin; True where the device cannot tell."""
+
+    @property
     def counts(self) -> IntArray:
         """Shape (n, channels), sensor counts."""
 

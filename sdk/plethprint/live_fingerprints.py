@@ -32,7 +32,8 @@ class LiveFingerprints:
 
     The rule: a gap shorter than `BRIDGED_GAP_S` is passed on as missing samples, so that
     the windows over it say so in `missing` and lose quality; at a longer gap, or a device
-    reset, the stream begins anew and no window spans it.
+    reset, the stream begins anew and no window spans it. Samples taken off the skin count
+    as missing too.
 
     Parameters
     ----------
@@ -64,6 +65,9 @@ class LiveFingerprints:
             self._first_index = block.index
             missing = 0
         samples = block.samples[:, self._channel].astype(np.float64)
+        if not block.frame.on_skin:
+            # Of a sensor in the air there are counts, but of nobody: as good as missing.
+            samples[:] = np.nan
         if missing:
             samples = np.concatenate([np.full(missing, np.nan), samples])
         self._last = block

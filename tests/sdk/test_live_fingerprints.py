@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plethprint.ble.frame import PpgFrame
+from plethprint.ble.frame import FrameStatus, PpgFrame
 from plethprint.block import Block
 from plethprint.fingerprint import Fingerprint
 from plethprint.fingerprinter import Fingerprinter
@@ -31,9 +31,15 @@ def counts(start: int, stop: int, epoch: int) -> np.ndarray:
     return np.rint(1e5 * pulse).astype(np.int32)
 
 
-def block(epoch: int, index: int, n: int) -> Block:
+def block(epoch: int, index: int, n: int, *, on_skin: bool = True) -> Block:
     samples = np.stack([np.zeros(n, np.int32), counts(index, index + n, epoch)], axis=1)
-    frame = PpgFrame(sequence=0, first_index=0, device_time_us=0, counts=samples)
+    frame = PpgFrame(
+        sequence=0,
+        first_index=0,
+        device_time_us=0,
+        counts=samples,
+        status=FrameStatus.CONTACT if on_skin else FrameStatus(0),
+    )
     start_s = 1e9 + 1e4 * epoch + index / RATE_HZ
     return Block(epoch, index, samples, start_s, 1 / RATE_HZ, None, frame)
 
@@ -109,3 +115,12 @@ def test_missing_samples_show_and_cost_quality(fingerprinter: Fingerprinter) -> 
     assert whole[0].missing == 0.0
     assert broken[0].missing == pytest.approx(0.04, abs=0.005)
     assert broken[0].quality < whole[0].quality
+
+
+def test_samples_taken_off_the_skin_count_as_missing(fingerprinter: Fingerprinter) -> None:
+    steady = [block(0, i, 100) for i in range(0, 1500, 100)]
+    lifted = [block(0, i, 100, on_skin=not 600 <= i < 900) for i in range(0, 1500, 100)]
+    assert all(fp.missing == 0.0 for fp in live(fingerprinter, steady))
+    windows = live(fingerprinter, lifted)
+    assert windows[0].missing == pytest.approx(0.3, abs=0.01)
+    assert windows[0].quality < live(fingerprinter, steady)[0].quality

@@ -135,6 +135,11 @@ class PpgFrame:
         return int(self.counts.shape[0])
 
     @property
+    def on_skin(self) -> bool:
+        """Whether the samples are of a wearer at all."""
+        return bool(self.status & FrameStatus.CONTACT)
+
+    @property
     def channels(self) -> int:
         """Channels in this frame."""
         return int(self.counts.shape[1])
