@@ -132,6 +132,8 @@ class DemoReport:
     `plethprint.agreement` against the teacher, banks being the package's own."""
     stream_sha256: str
     """Over the payload of every PPG notification."""
+    statistics: dict[str, Any]
+    """All counts of the session, `StreamStatistics.to_dict`: what was absent, and why."""
     windows: tuple[DemoWindow, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -249,6 +251,7 @@ class _Demo:
             self._seconds = min(options.seconds, length / source.sample_rate_hz)
 
     async def run(self) -> DemoReport:
+        self._warm_up()
         encoder = _device_encoder(self._package)
         device = VirtualWearable(
             self._source,
@@ -310,8 +313,18 @@ class _Demo:
             teacher_sees=self._parity.teacher_sees,
             parity={"golden_max_lsb": test.max_lsb, **_told(self._parity.overall())},
             stream_sha256=stats.stream_sha256,
+            statistics=stats.to_dict(),
             windows=tuple(self._windows),
         )
+
+    def _warm_up(self) -> None:
+        """Do everything once: wearable, air and host share one loop and one clock here.
+
+        What is imported or allocated at its first use can take seconds on a cold machine,
+        and the wearable's transmit buffer would overflow meanwhile.
+        """
+        self._compute_ms(0)
+        self._parity.teacher_fingerprint(0)
 
     async def _follow(self, wearable: Wearable) -> None:
         loop = asyncio.get_running_loop()

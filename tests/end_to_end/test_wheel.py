@@ -122,9 +122,5 @@ def test_the_wheel_embeds_in_an_empty_environment(built: Path, tmp_path: Path) -
     command = [str(home / "bin" / "plethprint"), "embed", str(file)]
     done = _run([*command, "--sample-rate-hz", "64", "--json"], cwd=tmp_path)
     assert len(json.loads(done.stdout)["windows"]) >= 2
-    bytes_installed = sum(
-        path.stat().st_size
-        for path in home.rglob("*")
-        if path.is_file() and not path.is_symlink()
-    )
-    assert bytes_installed < 250e6
+    packages = {path.name for path in home.glob("lib/python*/site-packages/*")}
+    assert not {"torch", "onnx", "bumble", "matplotlib", "sklearn"} & packages
