@@ -1,4 +1,4 @@
-"""`python -m plethprint_distill prepare|pretrain|distill|evaluate`: the training pipeline."""
+"""The training: `python -m plethprint_distill prepare|pretrain|distill|evaluate`."""
 
 from __future__ import annotations
 
@@ -125,12 +125,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     distill.add_argument("--out", type=Path, default=Path("runs/student"))
     _add_config(distill, DistillConfig)
     distill.set_defaults(run=_distill)
-    evaluate = verbs.add_parser("evaluate", help="figures on people held out, for the cards")
+    evaluate = verbs.add_parser(
+        "evaluate", help="figures on people held out, for the cards"
+    )
     evaluate.add_argument("--teacher", type=Path, default=Path("runs/teacher/teacher.npz"))
     evaluate.add_argument("--student", type=Path, default=Path("runs/student"))
     evaluate.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
     evaluate.add_argument("--onnx", type=Path, help="int8 model to judge for the student")
-    evaluate.add_argument("--teacher-id", default="", help="identity of the teacher package")
+    evaluate.add_argument(
+        "--teacher-id", default="", help="identity of the teacher package"
+    )
     evaluate.add_argument("--preset", default="micro", help="default micro")
     evaluate.set_defaults(run=_evaluate)
     arguments = parser.parse_args(argv)

@@ -6,9 +6,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from plethprint.errors import PackageIncompatibleError
@@ -20,13 +22,16 @@ _CONFIG = "config_json"
 
 
 def save_teacher(teacher: M2AE, path: Path) -> None:
-    """Write an .npz of float16 weights; half the size, and far finer than training noise."""
-    arrays = {k: v.cpu().numpy().astype(np.float16) for k, v in teacher.state_dict().items()}
+    """Write an .npz of float16 weights: half the size, far finer than training noise."""
+    arrays: dict[str, npt.NDArray[Any]] = {
+        k: v.cpu().numpy().astype(np.float16) for k, v in teacher.state_dict().items()
+    }
     # The settled space is an exact map of float32: rounding it would tilt the fingerprints.
     for name in ("centre", "spread"):
         arrays[name] = teacher.state_dict()[name].cpu().numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **arrays, **{_CONFIG: json.dumps(asdict(teacher.config))})
+    arrays[_CONFIG] = np.array(json.dumps(asdict(teacher.config)))
+    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 def load_teacher(path: Path) -> M2AE:

@@ -29,7 +29,7 @@ from plethprint_distill.student import PRESETS, Student
 from plethprint_distill.teacher import M2AE, RHYTHMS
 from plethprint_distill.windows import WindowSet
 
-__all__ = ["DistillConfig", "Distillation", "disturb", "distill", "teacher_targets"]
+__all__ = ["DistillConfig", "Distillation", "distill", "disturb", "teacher_targets"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -100,7 +100,8 @@ def disturb(ppg: Float32Array, rng: np.random.Generator) -> Float32Array:
     def wave(low_hz: float, high_hz: float) -> Float32Array:
         rate = rng.uniform(low_hz, high_hz, (n, 1)).astype(np.float32)
         phase = rng.uniform(0.0, 2 * np.pi, (n, 1)).astype(np.float32)
-        return np.sin(2 * np.pi * rate * time_s + phase).astype(np.float32)
+        swing: Float32Array = np.sin(2 * np.pi * rate * time_s + phase).astype(np.float32)
+        return swing
 
     out = ppg * (1.0 + some(0.33, 0.0, 0.3) * wave(0.1, 0.5))
     out += some(0.33, 0.0, 0.5) * wave(0.2, 0.8)
@@ -110,7 +111,8 @@ def disturb(ppg: Float32Array, rng: np.random.Generator) -> Float32Array:
     out += some(0.16, 0.2, 2.0) * burst.astype(np.float32) * wave(0.8, 5.0)
     out -= out.mean(axis=1, keepdims=True)
     out /= out.std(axis=1, keepdims=True) + 1e-6
-    return np.clip(out, -PPG.clip_sd, PPG.clip_sd).astype(np.float32)
+    clipped: Float32Array = np.clip(out, -PPG.clip_sd, PPG.clip_sd).astype(np.float32)
+    return clipped
 
 
 class Distillation:
@@ -142,14 +144,17 @@ class Distillation:
         self.fabric.launch()
         torch.manual_seed(config.seed)
         dim = next(iter(targets.values())).shape[1]
-        self.student = Student(PRESETS[config.preset]).to(memory_format=torch.channels_last)
+        self.student = Student(PRESETS[config.preset])
+        self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.heads = torch.nn.ModuleDict(
             {
                 "read_out": torch.nn.Linear(dim, len(TARGETS)),
                 "rhythm": torch.nn.Linear(dim, RHYTHMS),
             }
         )
-        self.modules = torch.nn.ModuleList([self.student, self.heads]).to(self.fabric.device)
+        self.modules = torch.nn.ModuleList([self.student, self.heads]).to(
+            self.fabric.device
+        )
         self.optimizer = torch.optim.AdamW(
             self.modules.parameters(),
             lr=config.learning_rate,
@@ -290,4 +295,5 @@ def distill(
                 run.save()
                 saved = time.monotonic()
         bar.close()
-    return run.student.eval()
+    student: Student = run.student.eval()
+    return student

@@ -7,6 +7,7 @@ on an untrained student and beside plain beat counting.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,7 @@ def _heart_rate(
     known = np.isfinite(np.asarray(train.targets[:, _RATE]))
     labels = np.exp(np.asarray(train.targets[known, _RATE], np.float64))
     torch.manual_seed(0)
-    features = {
+    features: dict[str, Callable[[WindowSet], Float32Array]] = {
         "teacher_ppg": lambda w: fingerprints(teacher, w, ("ppg",)),
         "student": lambda w: _unit(student_vectors(student, w.ppg)),
         "student_untrained": lambda w: student_vectors(Student(student.config), w.ppg),

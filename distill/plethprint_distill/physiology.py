@@ -40,7 +40,7 @@ TARGETS = (
 
 def beats_of_ecg(ecg: npt.ArrayLike, sample_rate_hz: float) -> FloatArray:
     """R-peak times in seconds, by sleepecg; empty where there is nothing to find."""
-    from sleepecg import detect_heartbeats
+    from sleepecg import detect_heartbeats  # type: ignore[attr-defined]
 
     signal = np.asarray(ecg, dtype=np.float64)
     finite = np.isfinite(signal)
@@ -74,7 +74,7 @@ def interval_targets(beats_s: FloatArray) -> FloatArray:
 
 
 def pulse_shape(window: npt.NDArray[np.int8], beats_s: FloatArray) -> FloatArray:
-    """Mean pulse (SHAPE_POINTS,) over R-to-R intervals, turned so that it starts at its peak.
+    """Mean pulse (SHAPE_POINTS,) over R-to-R intervals, turned to start at its peak.
 
     The turn takes the pulse's delay out, which monitors add to. Normalised to mean 0
     and sd 1; NaN below three beats.
@@ -90,4 +90,6 @@ def pulse_shape(window: npt.NDArray[np.int8], beats_s: FloatArray) -> FloatArray
     mean = np.roll(mean, -int(np.argmax(mean)))
     points = mean.reshape(SHAPE_POINTS, -1).mean(axis=1)
     spread = points.std()
-    return (points - points.mean()) / spread if spread > 0 else np.full(SHAPE_POINTS, np.nan)
+    return (
+        (points - points.mean()) / spread if spread > 0 else np.full(SHAPE_POINTS, np.nan)
+    )

@@ -274,7 +274,9 @@ class Pretraining:
             {"params": list(self.model.parameters()), "weight_decay": config.weight_decay},
             {"params": [self.log_scale], "weight_decay": 0.0},
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=config.learning_rate, betas=(0.9, 0.98)
+        )
         self.fabric.launch()
         self.model.to(self.fabric.device)
         self.step = 0

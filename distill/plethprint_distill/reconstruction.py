@@ -19,7 +19,7 @@ Float32Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """Figures of each window, shape (N,); F1 of R peaks at the record's best lag and at 0."""
+    """Figures of each window, (N,); F1 of R peaks at the record's best lag and at 0."""
 
     pearson: npt.NDArray[np.float64]
     f1_50ms: npt.NDArray[np.float64]
@@ -30,7 +30,9 @@ class Reconstruction:
 
 
 @torch.inference_mode()
-def paint_ecg(teacher: M2AE, ppg: npt.NDArray[np.int8], *, batch: int = 256) -> Float32Array:
+def paint_ecg(
+    teacher: M2AE, ppg: npt.NDArray[np.int8], *, batch: int = 256
+) -> Float32Array:
     """ECG windows (N, ECG.window_samples) in standard deviations, from PPG windows."""
     teacher.eval()
     device = next(teacher.parameters()).device

@@ -30,7 +30,7 @@ def fingerprints(
     batch: int = 512,
     raw: bool = False,
 ) -> Float32Array:
-    """Fingerprints (N, dim) from the named modalities; `raw` ones before they are settled."""
+    """Fingerprints (N, dim) from the named modalities; `raw`: before they are settled."""
     teacher.eval()
     device = next(teacher.parameters()).device
     parts = []
@@ -56,8 +56,8 @@ def settle_space(teacher: M2AE, windows: WindowSet) -> None:
     # A direction with next to no variance would be blown up to noise.
     values = np.maximum(values, 1e-3 * values.max())
     spread = vectors @ np.diag(values**-0.25) @ vectors.T
-    teacher.centre.copy_(torch.from_numpy(centre))  # type: ignore[operator]
-    teacher.spread.copy_(torch.from_numpy(spread))  # type: ignore[operator]
+    teacher.centre.copy_(torch.from_numpy(centre))
+    teacher.spread.copy_(torch.from_numpy(spread))
 
 
 def effective_rank(vectors: npt.NDArray[np.floating]) -> float:

@@ -43,7 +43,16 @@ PRESETS = {
     "micro": StudentConfig(),
     "mini": StudentConfig(
         stem_channels=48,
-        blocks=((48, 1), (96, 2), (128, 1), (192, 2), (192, 1), (256, 2), (256, 1), (384, 2)),
+        blocks=(
+            (48, 1),
+            (96, 2),
+            (128, 1),
+            (192, 2),
+            (192, 1),
+            (256, 2),
+            (256, 1),
+            (384, 2),
+        ),
     ),
 }
 """`micro` is the default, about 2 MMAC a window; `mini` is for phones."""
@@ -93,6 +102,7 @@ class Student(nn.Module):
         self.head = nn.Linear(channels, config.dim)
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """See the class."""
         features: torch.Tensor = self.layers(windows)
         fingerprint: torch.Tensor = self.head(features.mean(dim=(2, 3)))
         return fingerprint
@@ -109,8 +119,9 @@ class Student(nn.Module):
     def parameters_deployed(self) -> int:
         """Weights and biases after batch norm is folded away."""
         convolutions = [triple[0] for triple in self.layers]  # type: ignore[index]
-        return (
+        total: int = (
             sum(c.weight.numel() + c.out_channels for c in convolutions)
             + self.head.weight.numel()
             + self.head.out_features
         )
+        return total

@@ -14,7 +14,9 @@ a cross-modal contrast. Where the abstract is silent the choices are ours:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -113,6 +115,10 @@ def _places(count: int, width: int) -> torch.Tensor:
     return torch.cat([torch.sin(place * rate), torch.cos(place * rate)], dim=1)
 
 
+def _each(layers: nn.Module) -> Iterator[_Layer]:
+    return cast("Iterator[_Layer]", layers.children())
+
+
 def _layers(count: int, config: TeacherConfig) -> nn.ModuleList:
     return nn.ModuleList(_Layer(config.width, config.heads) for _ in range(count))
 
@@ -161,6 +167,8 @@ class M2AE(nn.Module):
         self.project = nn.Linear(2 * width, config.dim)
         # A fixed affine map, the identity until training is over: centres and half
         # whitens the fingerprints, so that distances use all their numbers.
+        self.centre: torch.Tensor
+        self.spread: torch.Tensor
         self.register_buffer("centre", torch.zeros(config.dim))
         self.register_buffer("spread", torch.eye(config.dim))
         self.read_out = nn.Linear(config.dim, len(TARGETS))
@@ -174,10 +182,11 @@ class M2AE(nn.Module):
         self, modality: str, windows: torch.Tensor, keep: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Tokens (N, K, width) of one modality; `keep` (N, K) are the visible places."""
-        x = self.embed[modality](self.patches(modality, windows)) + self.place[modality]
+        x: torch.Tensor = self.embed[modality](self.patches(modality, windows))
+        x = x + self.place[modality]
         if keep is not None:
             x = x.gather(1, keep[:, :, None].expand(-1, -1, x.shape[-1]))
-        for layer in self.encoder[modality]:  # type: ignore[union-attr]
+        for layer in _each(self.encoder[modality]):
             x = layer(x)
         return x
 
@@ -188,8 +197,10 @@ class M2AE(nn.Module):
         shared: torch.Tensor = self.norm(tokens)
         return shared
 
-    def pool(self, shared: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
-        """Fingerprints (N, dim) before normalising; `weight` (N, K) is 0 for absent tokens."""
+    def pool(
+        self, shared: torch.Tensor, weight: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Fingerprints (N, dim) not yet normalised; `weight` (N, K): 0 where absent."""
         if weight is None:
             weight = shared.new_ones(shared.shape[:2])
         weight = weight[:, :, None] / weight.sum(dim=1, keepdim=True)[:, :, None]
@@ -206,7 +217,7 @@ class M2AE(nn.Module):
     def decode(self, modality: str, shared: torch.Tensor) -> torch.Tensor:
         """Patches (N, tokens, patch) painted from the bottleneck."""
         x = self.ask[modality].expand(len(shared), -1, -1)
-        for layer in self.decoder[modality]:  # type: ignore[union-attr]
+        for layer in _each(self.decoder[modality]):
             x = layer(x, shared)
         painted: torch.Tensor = self.paint[modality](x)
         return painted

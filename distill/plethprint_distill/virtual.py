@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from plethprint.alignment import PHYSIOLOGICAL_LAG_S
 from plethprint.resample import resample_rows
@@ -67,7 +70,7 @@ def _chunk(count: int, seed: int, rng: np.random.Generator, *, cold: bool) -> Wi
     )
     span = round(length_s * _BASE_RATE_HZ)
     first = round(_MARGIN_S * _BASE_RATE_HZ)
-    raw = waves.ppg[:, first : first + span]
+    raw: npt.NDArray[np.floating[Any]] = waves.ppg[:, first : first + span]
     if rate_hz < _BASE_RATE_HZ:
         raw = _at_rate(raw, rate_hz)
     # Real pairs are brought to one lag, since monitors add their own: virtual ones too.
@@ -81,7 +84,7 @@ def _chunk(count: int, seed: int, rng: np.random.Generator, *, cold: bool) -> Wi
     targets = np.full((count, len(TARGETS)), np.nan, np.float32)
     known = len(INTERVAL_TARGETS)
     for column, name in enumerate(VIRTUAL_TARGETS):
-        values = labels[name.removeprefix("log_")]
+        values = labels[name.removeprefix("log_")].astype(np.float64)
         targets[:, known + column] = (
             np.log(values + 0.01) if name.startswith("log_") else values
         )
@@ -94,7 +97,7 @@ def _chunk(count: int, seed: int, rng: np.random.Generator, *, cold: bool) -> Wi
     return WindowSet(
         ppg=ppg,
         ecg=ecg,
-        has_ecg=ecg.any(axis=1),
+        has_ecg=np.asarray(ecg.any(axis=1)),
         targets=targets,
         rhythm=labels["rhythm"].astype(np.int8),
         person=names,
@@ -103,6 +106,6 @@ def _chunk(count: int, seed: int, rng: np.random.Generator, *, cold: bool) -> Wi
     )
 
 
-def _at_rate(rows: np.ndarray, rate_hz: float) -> np.ndarray:  # type: ignore[type-arg]
+def _at_rate(rows: npt.NDArray[np.float32], rate_hz: float) -> npt.NDArray[np.float64]:
     count = round(rows.shape[1] * rate_hz / _BASE_RATE_HZ)
     return resample_rows(rows.astype(np.float64), _BASE_RATE_HZ, rate_hz, count)

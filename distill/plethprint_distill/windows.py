@@ -97,7 +97,11 @@ def concatenate(sets: Iterable[WindowSet]) -> WindowSet:
 
 
 def windows_of_recording(
-    recording: CorpusRecording, *, hop_s: float = 2.5, cold_share: float = 0.3, seed: int = 0
+    recording: CorpusRecording,
+    *,
+    hop_s: float = 2.5,
+    cold_share: float = 0.3,
+    seed: int = 0,
 ) -> WindowSet | None:
     """Windows of a recording with PPG, without gaps; None when nothing is left.
 
@@ -128,8 +132,8 @@ def windows_of_recording(
         missing[: len(runs)] = np.maximum(missing[: len(runs)], [w.missing for w in runs])
     rng = np.random.default_rng([seed, *recording.record.encode()])
     cold = rng.random(len(found)) < cold_share
-    for row in np.flatnonzero(cold):
-        first = round(starts[row] * rate_hz)
+    for row in np.flatnonzero(cold).tolist():
+        first = round(float(starts[row]) * rate_hz)
         cut = slice(first, first + round(PPG.window_s * rate_hz))
         if pulse[cut].size >= 0.98 * PPG.window_s * rate_hz:
             windows[row] = window_rows(pulse[None, cut], rate_hz)[0][0]
@@ -148,7 +152,7 @@ def windows_of_recording(
     return WindowSet(
         ppg=windows,
         ecg=hearts,
-        has_ecg=hearts.any(axis=1),
+        has_ecg=np.asarray(hearts.any(axis=1)),
         targets=targets,
         rhythm=np.full(len(found), -1, np.int8),
         person=np.full(len(found), names[0]),

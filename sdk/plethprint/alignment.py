@@ -19,7 +19,7 @@ __all__ = ["PHYSIOLOGICAL_LAG_S", "align_pair", "estimate_lag_s"]
 FloatArray = npt.NDArray[np.float64]
 
 PHYSIOLOGICAL_LAG_S = 0.30
-"""From the R peak to the steepest rise of a finger pulse, seconds; pairs are brought to it."""
+"""R peak to the steepest rise of a finger pulse, seconds; pairs are brought to it."""
 
 _RATE_HZ = 100.0
 

@@ -63,7 +63,7 @@ class _Kernel:
         return index + phase // self.phases, self.taps[phase % self.phases]
 
     def ready(self, samples: int) -> int:
-        """How many outputs lie wholly on the first `samples` inputs, look-ahead included."""
+        """How many outputs need no more than the first `samples` inputs."""
         last = samples - 1 - (0 if self.identity else self.half + 1)
         return max(0, last * self.step.denominator // self.step.numerator + 1)
 
@@ -71,7 +71,9 @@ class _Kernel:
         """How many output instants lie before the end of `samples` inputs."""
         return -((-samples * self.step.denominator) // self.step.numerator)
 
-    def apply(self, padded: FloatArray, first_index: int, first: int, count: int) -> FloatArray:
+    def apply(
+        self, padded: FloatArray, first_index: int, first: int, count: int
+    ) -> FloatArray:
         """Outputs first..first+count from (..., n) inputs that begin at `first_index`."""
         index, taps = self.positions(first, count)
         base = index - first_index - self.half + 1

@@ -315,8 +315,8 @@ def window_rows(
     need = (spec.window_s + warm_up_s) * rate_hz
     if values.shape[1] < 0.98 * need:
         raise WindowShapeError(
-            f"a row lasts {spec.window_s + warm_up_s:g} s ({need:.0f} samples at {rate_hz:g} Hz), "
-            f"not {values.shape[1]} samples"
+            f"a row lasts {spec.window_s + warm_up_s:g} s "
+            f"({need:.0f} samples at {rate_hz:g} Hz), not {values.shape[1]} samples"
         )
     settle = round(warm_up_s * spec.rate_hz)
     length = settle + spec.window_samples

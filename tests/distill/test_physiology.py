@@ -44,7 +44,7 @@ def test_the_mean_pulse_does_not_depend_on_the_pulse_delay() -> None:
     shapes = []
     for delay_s in (0.2, 0.6):
         phase = ((time_s - 0.3 - delay_s) % 0.8) / 0.8
-        window = np.rint(100 * np.exp(-((phase - 0.3) / 0.1) ** 2) - 30).astype(np.int8)
+        window = np.rint(100 * np.exp(-(((phase - 0.3) / 0.1) ** 2)) - 30).astype(np.int8)
         shapes.append(pulse_shape(window, beats))
     assert shapes[0].shape == (SHAPE_POINTS,)
     np.testing.assert_allclose(shapes[0], shapes[1], atol=0.15)

@@ -15,8 +15,8 @@ pytest.importorskip("lightning", reason="needs the `train` extra")
 from plethprint.errors import PackageIncompatibleError  # noqa: E402
 from plethprint_distill.checkpoint import load_teacher, save_teacher  # noqa: E402
 from plethprint_distill.distill import (  # noqa: E402
-    DistillConfig,
     Distillation,
+    DistillConfig,
     disturb,
     teacher_targets,
 )

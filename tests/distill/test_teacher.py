@@ -76,7 +76,9 @@ def test_a_hidden_patch_has_no_influence_on_what_is_encoded(teacher: M2AE) -> No
     shown, hidden = draw_mask(teacher, 2, 0.5, torch.Generator().manual_seed(3))
     changed = teacher.patches("ppg", ppg).clone()
     changed.scatter_(
-        1, hidden[:, :, None].expand(-1, -1, changed.shape[-1]), 1e3 * torch.ones_like(changed)
+        1,
+        hidden[:, :, None].expand(-1, -1, changed.shape[-1]),
+        1e3 * torch.ones_like(changed),
     )
     torch.testing.assert_close(
         teacher.encode("ppg", ppg, shown),
