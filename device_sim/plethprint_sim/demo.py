@@ -38,6 +38,8 @@ SAMPLE_RATE_HZ = 125.0
 _SELF_TEST_WINDOWS = 8
 _DEVICE_RUNTIMES = ("tflm", "litert", "onnx")
 _MEASURES = ("cosine", "centred_cosine", "overlap_at_10")
+_FOOT_TO_RISE_S = 0.045
+"""From the foot of a virtual pulse to its steepest rise, as the teacher's training had it."""
 _LAG_S = 120.0
 """Stretch of a recording from which the delay between its channels is told."""
 _PULSE_S = 6.0
@@ -185,7 +187,8 @@ def _worn(options: DemoOptions) -> tuple[SignalSource, str, float]:
     if options.replay is None:
         wearer = random_wearer(options.seed, rhythm=options.rhythm)
         stream = WearerStream(wearer, seed=options.seed, sample_rate_hz=SAMPLE_RATE_HZ)
-        return stream, "wearer", 0.0
+        rise_s = wearer.pulse_arrival_s + _FOOT_TO_RISE_S
+        return stream, "wearer", rise_s - PHYSIOLOGICAL_LAG_S
     recording = read_recording(
         options.replay, sample_rate_hz=options.sample_rate_hz, column=options.column
     )
