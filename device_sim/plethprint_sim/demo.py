@@ -39,7 +39,7 @@ _SELF_TEST_WINDOWS = 8
 _DEVICE_RUNTIMES = ("tflm", "litert", "onnx")
 _MEASURES = ("cosine", "centred_cosine", "overlap_at_10")
 _FOOT_TO_RISE_S = 0.045
-"""From the foot of a virtual pulse to its steepest rise, as the teacher's training had it."""
+"""From the foot of a virtual pulse to its steepest rise, as in the teacher's training."""
 _LAG_S = 120.0
 """Stretch of a recording from which the delay between its channels is told."""
 _PULSE_S = 6.0
