@@ -78,7 +78,7 @@ def _distill(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.evaluate import evaluate, load_student, onnx_vectors
-    from plethprint_distill.handover import hand_over
+    from plethprint_distill.handover import hand_over, training_facts
     from plethprint_distill.prepare import load_training_sets
 
     teacher = load_teacher(arguments.teacher)
@@ -89,6 +89,10 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         int8 = {name: onnx_vectors(arguments.onnx, s.ppg) for name, s in test.items()}
     student = load_student(arguments.student)
     figures = evaluate(teacher, student, train, test, int8_vectors=int8)
+    figures["training"] = {
+        "teacher": training_facts(arguments.teacher.with_name("teacher.pt")),
+        "student": training_facts(arguments.student / "student.pt"),
+    }
     hand_over(
         arguments.student,
         teacher,
@@ -111,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare = verbs.add_parser("prepare", help="corpora and virtual wearers -> window sets")
     prepare.add_argument("--data", type=Path, help="folder of the corpora's folders")
     prepare.add_argument("--out", type=Path, default=Path("runs/windows"))
-    prepare.add_argument("--virtual", type=int, default=100_000)
+    prepare.add_argument("--virtual", type=int, default=120_000)
     prepare.add_argument("--jobs", type=int, default=2)
     prepare.set_defaults(run=_prepare)
     pretrain = verbs.add_parser("pretrain", help="window sets -> teacher")

@@ -60,9 +60,24 @@ def _heart_rate_table(rows: Mapping[str, Any]) -> list[str]:
     return table + [f"| {names[k]} | {_interval(v, 2)} |" for k, v in rows.items()]
 
 
+def _training(facts: Mapping[str, Any]) -> str:
+    """One paragraph on how a model was trained, from its checkpoint's own words."""
+    told = ", ".join(
+        f"{key.replace('_', ' ')} {value:g}"
+        if isinstance(value, float)
+        else f"{key} {value}"
+        for key, value in facts.items()
+        if key not in ("windows", "windows_seen")
+    )
+    return f"Trained on {facts['windows_seen']:,} windows ({told})."
+
+
 def student_notes(figures: Mapping[str, Any]) -> str:
     """Markdown for the end of the student's card."""
-    parts = ["## On people held out", "", _COMMAND, ""]
+    parts = []
+    if facts := figures.get("training", {}).get("student"):
+        parts += ["## Training", "", _training(facts), ""]
+    parts += ["## On people held out", "", _COMMAND, ""]
     if "parity" in figures:
         parts += ["Int8 student against the float teacher:", ""]
         parts += _parity_table(figures["parity"])
@@ -88,6 +103,11 @@ def teacher_card(
         "",
         facts,
         "",
+        *(
+            [_training(told), ""]
+            if (told := figures.get("training", {}).get("teacher"))
+            else []
+        ),
         "## On people held out",
         "",
         _COMMAND,

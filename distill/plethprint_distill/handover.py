@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from plethprint_distill.card import student_notes
 from plethprint_distill.prepare import load_training_sets
@@ -23,7 +24,7 @@ from plethprint_distill.teacher import M2AE
 from plethprint_distill.virtual import virtual_windows
 from plethprint_distill.windows import WindowSet
 
-__all__ = ["hand_over", "training_data"]
+__all__ = ["hand_over", "training_data", "training_facts"]
 
 _CALIBRATION_WINDOWS = 2048
 _GOLDEN_WINDOWS = 256
@@ -39,6 +40,15 @@ def training_data(windows_dir: Path) -> list[dict[str, Any]]:
         people = len(np.unique(np.asarray(part.person)))
         rows.append({**stated, "windows": len(part), "people": people})
     return rows
+
+
+def training_facts(checkpoint: Path) -> dict[str, Any]:
+    """How a checkpoint came about: windows seen, and the configuration of its last run."""
+    if not checkpoint.is_file():
+        return {}
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    config = dict(state["config"])
+    return {"windows_seen": int(state["step"]) * int(config["batch"]), **config}
 
 
 def hand_over(

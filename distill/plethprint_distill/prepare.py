@@ -35,8 +35,8 @@ def prepare(
     data: Path | None,
     out: Path,
     *,
-    virtual: int = 100_000,
-    seed: int = 1,
+    virtual: int = 120_000,
+    seed: int = 2,
     jobs: int = 2,
     progress: bool = True,
 ) -> list[str]:

@@ -54,13 +54,13 @@ class PretrainConfig:
     """One pre-training run; written beside every checkpoint."""
 
     preset: str = "small"
-    windows: int = 1_000_000
+    windows: int = 840_000
     """Windows seen in all, over as many resumed runs as it takes."""
     batch: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     warm_up_windows: int = 20_000
-    decay_share: float = 0.2
+    decay_share: float = 0.18
     """The last share of the windows, over which the learning rate falls to a fiftieth."""
     cross_share: float = 0.6
     """Share of the paired steps that hide one modality whole."""
