@@ -19,6 +19,7 @@ from plethprint.encoder import Encoder, load_encoder
 from plethprint.fingerprint import Fingerprint, unit_scale
 from plethprint.package import ModelPackage
 from plethprint.quality import assess, heart_rate_bpm
+from plethprint.samples import as_samples
 from plethprint.signal import PPG, Preprocessor, Window, window_rows
 
 __all__ = ["MAX_MISSING", "FingerprintStream", "Fingerprinter"]
@@ -27,6 +28,11 @@ _LOGGER = logging.getLogger(__name__)
 
 MAX_MISSING = 0.2
 """Share of missing samples up to which a row of `embed_windows` is trusted."""
+
+_CHUNK_S = 600.0
+"""A long recording is fed to the stream in pieces: a day at once would need gigabytes."""
+_CHUNK_ROWS = 1024
+_MAX_ROW_S = 1.05 * PPG.window_s
 
 
 class Fingerprinter:
@@ -96,7 +102,7 @@ class Fingerprinter:
         Parameters
         ----------
         ppg : array_like, shape (T,)
-            Any unit, gain and offset; NaN where a sample is missing.
+            Any unit, gain and offset; NaN (or masked) where a sample is missing.
         sample_rate_hz : float
             20..500 Hz.
         hop_s : float
@@ -120,7 +126,14 @@ class Fingerprinter:
             If the runtime fails.
         """
         stream = self.stream(sample_rate_hz, hop_s=hop_s, polarity=polarity, start=start)
-        return stream.push(ppg) + stream.flush()
+        samples = as_samples(ppg)
+        if samples.ndim != 1:
+            return stream.push(samples)  # which says what is wrong with them
+        prints = []
+        size = int(_CHUNK_S * sample_rate_hz)
+        for first in range(0, samples.size, size):
+            prints += stream.push(samples[first : first + size])
+        return prints + stream.flush()
 
     def embed_windows(
         self, rows: npt.ArrayLike, sample_rate_hz: float
@@ -133,7 +146,8 @@ class Fingerprinter:
         Parameters
         ----------
         rows : array_like, shape (N, T)
-            10 s each; NaN where a sample is missing.
+            10 s each; NaN (or masked) where a sample is missing. Of longer rows the
+            first 10 s are taken, which is logged: the rate given may be wrong.
         sample_rate_hz : float
             20..500 Hz.
 
@@ -151,7 +165,7 @@ class Fingerprinter:
         EncoderError
             If the runtime fails.
         """
-        windows, missing = window_rows(rows, sample_rate_hz, spec=PPG)
+        windows, missing = self._row_windows(as_samples(rows), sample_rate_hz)
         vectors = self.encoder.run(windows).astype(np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         units: npt.NDArray[np.float32] = np.zeros_like(vectors)
@@ -185,6 +199,26 @@ class Fingerprinter:
             sample_rate_hz, spec=PPG, hop_s=hop_s, polarity=polarity
         )
         return FingerprintStream(self, preprocessor, start)
+
+    def _row_windows(
+        self, rows: npt.NDArray[np.float64], sample_rate_hz: float
+    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+        if rows.ndim != 2 or not len(rows):  # nothing to cut: refused, or no rows at all
+            return window_rows(rows, sample_rate_hz, spec=PPG)
+        parts = [
+            window_rows(rows[first : first + _CHUNK_ROWS], sample_rate_hz, spec=PPG)
+            for first in range(0, len(rows), _CHUNK_ROWS)
+        ]
+        length_s = rows.shape[1] / sample_rate_hz
+        if length_s > _MAX_ROW_S:
+            _LOGGER.warning(
+                "rows last %.1f s at %g Hz, of which the first %g s are taken",
+                length_s,
+                sample_rate_hz,
+                PPG.window_s,
+            )
+        windows, missing = zip(*parts, strict=True)
+        return np.concatenate(windows), np.concatenate(missing)
 
     def _encode(self, windows: Sequence[Window]) -> list[Fingerprint]:
         if not windows:
@@ -228,11 +262,11 @@ class FingerprintStream:
         Raises
         ------
         WindowShapeError
-            If the samples are not one-dimensional.
+            If the samples are not one-dimensional, or not numbers.
         EncoderError
             If the runtime fails.
         """
-        return self._timed(self._preprocessor.push(samples))
+        return self._timed(self._preprocessor.push(as_samples(samples)))
 
     def flush(self) -> list[Fingerprint]:
         """Give what is still held back, at the end of the signal."""

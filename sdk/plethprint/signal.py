@@ -180,11 +180,7 @@ class Preprocessor:
     ) -> None:
         self.sample_rate_hz = _checked_rate(sample_rate_hz)
         self.spec = spec
-        self.hop_samples = round(hop_s * spec.rate_hz) if np.isfinite(hop_s) else 0
-        if self.hop_samples < 1:
-            raise SignalError(
-                f"hop_s is at least one sample ({1 / spec.rate_hz:g} s), not {hop_s!r}"
-            )
+        self.hop_samples = _hop_samples(hop_s, spec)
         if polarity not in (1, -1):
             raise SignalError(f"polarity is 1 or -1, not {polarity!r}")
         self._polarity = polarity
@@ -334,8 +330,25 @@ def window_rows(
     return steps, missing[:, : max(1, int(need))].mean(axis=1, dtype=np.float32)
 
 
+def _hop_samples(hop_s: float, spec: SignalSpec) -> int:
+    try:
+        hop = round(float(hop_s) * spec.rate_hz)
+    except (TypeError, ValueError, OverflowError):  # no number, NaN, infinite
+        hop = 0
+    if hop < 1:
+        raise SignalError(
+            f"hop_s is at least one sample ({1 / spec.rate_hz:g} s), not {hop_s!r}"
+        )
+    return hop
+
+
 def _checked_rate(sample_rate_hz: float) -> float:
-    rate_hz = float(sample_rate_hz)
+    try:
+        rate_hz = float(sample_rate_hz)
+    except (TypeError, ValueError) as error:
+        raise SampleRateError(
+            f"the sample rate is a number of Hz, not {sample_rate_hz!r}"
+        ) from error
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:  # also refuses NaN
         raise SampleRateError(
             f"the sample rate is {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} Hz, not {rate_hz:g} Hz"

@@ -205,6 +205,79 @@ def test_signals_of_the_wrong_shape_are_refused(fingerprinter, make_pulses):
         fingerprinter.embed(recording(make_pulses), 64.0, hop_s=0.0)
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["x", 1j, {}, np.datetime64("2024-01-01"), [1.0]],
+    ids=["text", "complex", "object", "date", "ragged"],
+)
+def test_what_is_no_number_is_refused(fingerprinter, value):
+    samples = [*[0.0] * 639, value] if value == [1.0] else [value] * 640
+    for feed in (fingerprinter.embed, fingerprinter.stream(64.0).push):
+        with pytest.raises(WindowShapeError, match=r"array of numbers|one axis"):
+            feed(samples, *([64.0] if feed == fingerprinter.embed else []))
+    with pytest.raises(WindowShapeError, match=r"array of numbers|come as"):
+        fingerprinter.embed_windows([samples], 64.0)
+
+
+@pytest.mark.parametrize("rate_hz", ["fast", None, [64.0, 64.0]])
+def test_a_rate_that_is_no_number_is_refused(fingerprinter, make_pulses, rate_hz):
+    with pytest.raises(SampleRateError, match="number of Hz"):
+        fingerprinter.embed(recording(make_pulses), rate_hz)
+    with pytest.raises(SampleRateError, match="number of Hz"):
+        fingerprinter.embed_windows(make_pulses(1), rate_hz)
+
+
+@pytest.mark.parametrize("hop_s", [1e308, np.nan, np.inf, -5.0, None, "five"])
+def test_a_hop_that_makes_no_sense_is_refused(fingerprinter, make_pulses, hop_s):
+    with pytest.raises(SignalError, match="hop_s"):
+        fingerprinter.embed(recording(make_pulses), 64.0, hop_s=hop_s)
+
+
+@pytest.mark.parametrize("fill", [None, np.finfo(np.float32).max, -1e308, np.inf])
+@pytest.mark.parametrize("at", [0, 700])
+def test_fill_values_are_missing_samples_and_do_not_outlast_their_place(
+    fingerprinter, make_pulses, fill, at
+):
+    signal = recording(make_pulses)
+    holed = signal.copy()
+    holed[at : at + 32] = np.nan
+    filled = np.where(np.isnan(holed), fill, signal.astype(object))
+    assert fingerprinter.embed(filled, 64.0) == fingerprinter.embed(holed, 64.0)
+
+
+def test_masked_samples_are_missing_samples(fingerprinter, make_pulses):
+    rows = make_pulses(3)
+    mask = np.zeros(rows.shape, bool)
+    mask[:, 100:160] = True
+    masked = np.ma.MaskedArray(np.where(mask, -9999.0, rows), mask)
+    holed = np.where(mask, np.nan, rows)
+    expected = fingerprinter.embed_windows(holed, 64.0)
+    assert np.array_equal(fingerprinter.embed_windows(masked, 64.0), expected)
+    assert fingerprinter.embed(masked[0], 64.0) == fingerprinter.embed(holed[0], 64.0)
+
+
+def test_many_rows_and_long_recordings_are_cut_into_pieces_without_a_seam(
+    fingerprinter, make_pulses, monkeypatch
+):
+    rows, signal = make_pulses(23, 4), recording(make_pulses, 60.0, 100.0)
+    vectors, prints = (
+        fingerprinter.embed_windows(rows, 64.0),
+        fingerprinter.embed(signal, 100.0),
+    )
+    monkeypatch.setattr("plethprint.fingerprinter._CHUNK_ROWS", 5)
+    monkeypatch.setattr("plethprint.fingerprinter._CHUNK_S", 7.3)
+    assert np.array_equal(fingerprinter.embed_windows(rows, 64.0), vectors)
+    assert fingerprinter.embed(signal, 100.0) == prints
+
+
+def test_rows_much_longer_than_a_window_are_told(fingerprinter, make_pulses, caplog):
+    rows = make_pulses(2, seconds=20.0)
+    with caplog.at_level(logging.WARNING, logger="plethprint"):
+        vectors = fingerprinter.embed_windows(rows, 64.0)
+    assert "rows last 20.0 s at 64 Hz, of which the first 10 s" in caplog.text
+    assert np.array_equal(vectors, fingerprinter.embed_windows(rows[:, :700], 64.0))
+
+
 def test_every_runtime_gives_nearly_the_same_fingerprints(package, make_pulses):
     from plethprint.encoder import installed_runtimes
 
