@@ -95,6 +95,48 @@ def test_a_call_that_the_stack_leaves_hanging_ends_with_the_link() -> None:
     asyncio.run(asyncio.wait_for(read(), 5.0))
 
 
+class Forgetful:
+    """What bleak is like once the link is gone, before anybody was told."""
+
+    def __init__(self, _: Callable[[Any], None]) -> None:
+        pass
+
+    @property
+    def services(self) -> Any:
+        raise bleak_errors.BleakError("Service Discovery has not been performed yet")
+
+    async def pair(self) -> None:
+        raise NotImplementedError
+
+    async def start_notify(self, *_: Any) -> None:
+        raise NotImplementedError
+
+
+def test_services_that_went_with_the_link_are_an_error_of_ours() -> None:
+    async def look() -> None:
+        link = GattLink(cast("Any", Forgetful), timeout_s=1.0)
+        with pytest.raises(errors.LinkError, match="services"):
+            _ = link.service_uuids
+        with pytest.raises(errors.LinkError, match="services"):
+            link.mtu("2a37")
+        cast("Any", link.lost).set_result(None)
+        with pytest.raises(errors.LinkLostError):
+            link.mtu("2a37")
+
+    asyncio.run(look())
+
+
+def test_what_a_system_cannot_do_is_an_error_of_ours() -> None:
+    async def ask() -> None:
+        link = GattLink(cast("Any", Forgetful), timeout_s=1.0)
+        with pytest.raises(errors.PairingError, match="pairs by itself"):
+            await link.pair()
+        with pytest.raises(errors.LinkError, match="subscribing to ppg"):
+            await link.subscribe("2a37", "ppg", lambda _: None)
+
+    asyncio.run(ask())
+
+
 def test_waits_between_attempts_grow_to_a_limit_and_repeat_with_a_seed() -> None:
     backoff = Backoff(first_s=0.5, factor=2.0, longest_s=4.0, jitter=0.25, seed=3)
     waits = list(islice(backoff.delays(), 8))

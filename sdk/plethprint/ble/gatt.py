@@ -24,6 +24,7 @@ from plethprint.errors import (
 
 if TYPE_CHECKING:
     from bleak import BleakClient
+    from bleak.backends.service import BleakGATTServiceCollection
 
 __all__ = ["GattLink", "translated"]
 
@@ -120,15 +121,24 @@ class GattLink:
     @property
     def service_uuids(self) -> frozenset[str]:
         """Services that the wearable has, lower case."""
-        return frozenset(service.uuid.lower() for service in self._client.services)
+        return frozenset(service.uuid.lower() for service in self._services())
 
     def mtu(self, uuid: str) -> int:
         """ATT MTU, bytes, of the link that carries a characteristic; 23 at least."""
         # `client.mtu_size` is always 23 on BlueZ; the characteristic knows better.
-        characteristic = self._client.services.get_characteristic(uuid)
+        characteristic = self._services().get_characteristic(uuid)
         if characteristic is None:
             raise ProtocolError(f"the wearable lacks characteristic {uuid}")
         return characteristic.max_write_without_response_size + _ATT_HEADER_BYTES
+
+    def _services(self) -> BleakGATTServiceCollection:
+        # Backends forget the services with the link, and bleak then raises.
+        if self.is_lost or self._closing:
+            raise LinkLostError("the link is gone, and what it offered with it")
+        try:
+            return self._client.services
+        except Exception as error:
+            raise translated(error, "looking up the services") from error
 
     async def connect(self) -> None:
         """Connect and discover the services."""
@@ -148,9 +158,9 @@ class GattLink:
         except LinkLostError:
             raise
         except PlethprintError as error:
+            if isinstance(error.__cause__, NotImplementedError):  # macOS
+                raise PairingError("this system pairs by itself when needed") from error
             raise PairingError(f"pairing failed: {error}") from error
-        except NotImplementedError as error:  # macOS pairs by itself, on first need
-            raise PairingError("this system pairs by itself when needed") from error
 
     async def read(self, uuid: str, name: str) -> bytes:
         """Read a characteristic; `name` is for messages."""
@@ -232,8 +242,6 @@ def _result(task: asyncio.Future[_T], doing: str) -> _T:
     if error is None:
         return task.result()
     if isinstance(error, (Exception, asyncio.CancelledError)):
-        if isinstance(error, NotImplementedError):
-            raise error
         raise translated(error, doing) from error
     raise error
 
