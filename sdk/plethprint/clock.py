@@ -177,14 +177,15 @@ class HostClock:
         """Return the host time, seconds since 1970."""
         return self._monotonic() + self._offset_s
 
-    def resynchronise(self, *, tolerance_s: float = 1.0) -> bool:
-        """Read the wall clock again; say whether it had stepped.
+    def resynchronise(self, *, tolerance_s: float = 1.0) -> float:
+        """Read the wall clock again; say by how many seconds it had stepped, else 0.
 
         Called when a link comes back: a laptop that slept meanwhile has lost time on
         its monotonic clock.
         """
         offset_s = self._wall() - self._monotonic()
-        if abs(offset_s - self._offset_s) <= tolerance_s:
-            return False
+        step_s = offset_s - self._offset_s
+        if abs(step_s) <= tolerance_s:
+            return 0.0
         self._offset_s = offset_s
-        return True
+        return step_s

@@ -89,6 +89,8 @@ class LiveStream:
         self._wanted: object | None = None  # stands for the stream whose frames are taken
         self._watchman: asyncio.Task[None] | None = None
         self._link_settled = asyncio.Event()  # a link is there, or none will come
+        # Waiting is measured on a clock that nobody sets.
+        self._uptime_s = asyncio.get_running_loop().time
         self._last_frame_s = 0.0  # or when the stream was last started
         self._heard_s = 0.0  # when a frame last came, or the session first streamed
         self._frame_period_s = 0.0
@@ -192,7 +194,7 @@ class LiveStream:
             try:
                 async with self._start_stop:
                     if not self._streaming:
-                        self._heard_s = self._host_clock.now()
+                        self._heard_s = self._uptime_s()
                         await self._start(connection)
                         self._streaming = True
             except LinkLostError:
@@ -231,7 +233,7 @@ class LiveStream:
                 f"the wearable streamed {self._format} before and now {stream_format}; "
                 "open a new session"
             )
-        self._last_frame_s = self._host_clock.now()
+        self._last_frame_s = self._uptime_s()
         self._stalled = False
         ready = True
         for payload, arrival_s in early:
@@ -267,7 +269,7 @@ class LiveStream:
                 self._warned.add(kind)
                 _LOGGER.warning("dropped a notification that is no frame: %s", error)
             return
-        self._last_frame_s = self._heard_s = arrival_s
+        self._last_frame_s = self._heard_s = self._uptime_s()
         self._stalled = False
         self._frame_period_s = len(frame.counts) / self._format.sample_rate_hz
         self._hand_out(self._timeline.push(frame, arrival_s))
@@ -288,7 +290,7 @@ class LiveStream:
                 await connection.link.close()
                 if not self._options.reconnect:
                     raise LinkLostError(f"the link to {_named(connection)} dropped")
-                unheard_s = self._host_clock.now() - self._heard_s
+                unheard_s = self._uptime_s() - self._heard_s
                 if self._streaming and unheard_s > self._options.give_up_after_s:
                     raise LinkLostError(
                         f"{_named(connection)} can be connected to, but has sent nothing "
@@ -308,7 +310,7 @@ class LiveStream:
         while not link.is_lost:
             wait_s = _IDLE_CHECK_S
             if self._streaming:
-                silence_s = self._host_clock.now() - self._last_frame_s
+                silence_s = self._uptime_s() - self._last_frame_s
                 stall_s = max(self._options.stall_after_s, 4 * self._frame_period_s)
                 silent_s = max(self._options.silent_after_s, 8 * self._frame_period_s)
                 if silence_s >= silent_s:
@@ -332,7 +334,7 @@ class LiveStream:
 
     async def _restore(self, lost: Connection) -> None:
         _LOGGER.warning("the link to %s dropped; bringing it back", _named(lost))
-        began_s = self._host_clock.now()
+        began_s = self._uptime_s()
         for delay_s in self._options.backoff.delays():
             try:
                 connection = await self._connector.establish()
@@ -345,7 +347,7 @@ class LiveStream:
                 _LOGGER.info("the link to %s is back", _named(connection))
                 return
             except (LinkError, ProtocolError) as error:
-                away_s = self._host_clock.now() - began_s
+                away_s = self._uptime_s() - began_s
                 _LOGGER.info("not back after %.1f s: %s", away_s, error)
                 if away_s + delay_s > self._options.give_up_after_s:
                     raise LinkLostError(
@@ -357,8 +359,9 @@ class LiveStream:
     async def _resume(self, connection: Connection) -> None:
         async with self._start_stop:
             self._connection = connection
-            if self._host_clock.resynchronise() and self._timeline is not None:
-                self._timeline.host_clock_stepped()
+            step_s = self._host_clock.resynchronise()
+            if step_s and self._timeline is not None:
+                self._timeline.host_clock_stepped(step_s)
             if self._streaming:
                 await self._start(connection)
 

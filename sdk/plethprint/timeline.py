@@ -203,10 +203,20 @@ class Timeline:
             self.epoch += 1
         return blocks
 
-    def host_clock_stepped(self) -> None:
-        """Say that the host's clock was set: what was learnt about it is void."""
+    def host_clock_stepped(self, step_s: float) -> None:
+        """Say that the host's clock was set: what was learnt about it is void.
+
+        Parameters
+        ----------
+        step_s : float
+            Seconds by which it now shows more than it would have.
+        """
         self.clock.restart()
         self._emitted = None
+        if self._line is not None:
+            # Forwards it may have been asleep, and the time has truly passed; backwards
+            # nothing but the clock moved.
+            self._line.last_arrival_s += min(step_s, 0.0)
 
     def host_time(self, index: float) -> float:
         """Host time, seconds, of a sample of the current epoch, by all known so far.

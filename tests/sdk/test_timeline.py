@@ -411,13 +411,42 @@ def test_a_drift_that_only_a_stall_pretends_is_not_believed() -> None:
     assert abs(clock.host_time(35.0) - 35.005) < 0.01
 
 
+@pytest.mark.parametrize("step_s", [-3600.0, 3600.0])
+def test_a_host_clock_set_during_a_link_gap_makes_no_device_reset(step_s: float) -> None:
+    device = Device()
+    timeline = Timeline(RATE_HZ)
+    blocks = run(timeline, steady(device, range(50)))
+    blocks += timeline.link_lost()
+    timeline.host_clock_stepped(step_s)
+    later = round(120 * RATE_HZ / FRAME)
+    blocks += run(
+        timeline, [(at + step_s, f) for at, f in steady(device, range(later, later + 20))]
+    )
+    assert timeline.counts.device_resets == 0
+    assert timeline.counts.link_gap_samples == (later - 50) * FRAME
+    truth_s = device.taken_at(blocks[-1].index) + 0.005 + step_s
+    assert blocks[-1].start_s == pytest.approx(truth_s, abs=1e-3)
+
+
+def test_an_hour_asleep_is_a_link_gap_and_no_device_reset() -> None:
+    device = Device()
+    timeline = Timeline(RATE_HZ)
+    run(timeline, steady(device, range(50)))
+    timeline.link_lost()
+    timeline.host_clock_stepped(3600.0)  # its own clock slept as well
+    later = round(3600 * RATE_HZ / FRAME)
+    run(timeline, steady(device, range(later, later + 20)))
+    assert timeline.counts.device_resets == 0
+    assert timeline.counts.link_gap_samples == (later - 50) * FRAME
+
+
 def test_a_set_wall_clock_moves_host_time_only_on_request() -> None:
     wall, ticks = [1000.0], [0.0]
     clock = HostClock(lambda: ticks[0], lambda: wall[0])
     wall[0], ticks[0] = 5000.0, 1.0
     assert clock.now() == 1001.0
-    assert clock.resynchronise()
+    assert clock.resynchronise() == 3999.0
     assert clock.now() == 5000.0
     wall[0], ticks[0] = 5001.1, 2.0
-    assert not clock.resynchronise()
+    assert clock.resynchronise() == 0.0
     assert clock.now() == 5001.0
