@@ -1,7 +1,9 @@
 """Recordings from files: what is there comes out, what is wrong gets one sentence."""
 
 import sys
+import time
 import warnings
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +119,76 @@ def test_whatever_is_dropped_from_a_table_is_found_again(
     assert np.flatnonzero(np.isnan(recording.ppg)).tolist() == sorted(dropped)
 
 
+@pytest.mark.parametrize(
+    ("cell", "zone"), [("{:.2f}", ""), ("{:.9f}", "+0000"), ("{:.3f}", " Z"), ("{:f}", "")]
+)
+def test_iso_time_of_any_precision_is_read_on_every_python(write, cell, zone):
+    times = np.arange(50) / 50
+    cells = [f"2024-05-01 10:00:0{cell.format(time)}{zone}" for time in times]
+    recording = read_recording(write(table("time,ppg", cells, PPG[:50])))
+    assert recording.sample_rate_hz == pytest.approx(50.0)
+    assert recording.start == 1714557600.0
+
+
+@pytest.mark.parametrize("cell", ["", '""', "NaN", "#N/A"])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_nothing_amid_a_single_column_is_a_missing_sample(write, cell, quoted):
+    cells = [f'"{value}"' if quoted else str(value) for value in PPG]
+    cells[3] = cells[7] = cell
+    text = table('"PPG [counts]"' if quoted else "ppg", cells) + "\n\n"
+    recording = read_recording(write(text), sample_rate_hz=64)
+    assert np.flatnonzero(np.isnan(recording.ppg)).tolist() == [3, 7]
+    assert recording.ppg[8:] == pytest.approx(PPG[8:])
+
+
+def test_a_spreadsheet_s_errors_in_the_first_column_are_no_comments(write):
+    cells = [str(value) for value in PPG]
+    cells[3] = "#N/A"
+    text = "# a comment\n" + table("ppg,marker", cells, PPG)
+    recording = read_recording(write(text), sample_rate_hz=64)
+    assert np.flatnonzero(np.isnan(recording.ppg)).tolist() == [3]
+    assert recording.ppg.size == PPG.size
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_any_line_end_and_any_byte_order_mark_is_read(write, end, encoding):
+    text = table("time\tppg", np.arange(PPG.size) / 64, PPG, sep="\t")
+    path = write(text.replace("\n", end).encode(encoding))
+    assert read_recording(path).ppg == pytest.approx(PPG)
+    path = write(table("ppg", PPG).replace("\n", end).encode(encoding))
+    assert read_recording(path, sample_rate_hz=64).ppg == pytest.approx(PPG)
+
+
+@pytest.mark.parametrize("name", ["ppg_quality", "PPG SQI", "ppg_time_ms", "ppg_valid"])
+def test_a_column_about_the_ppg_is_not_taken_for_it(write, name):
+    times = np.arange(PPG.size) / 64
+    text = table(f"time,{name},ppg_green", times, 1000 * times, PPG)
+    assert read_recording(write(text)).ppg == pytest.approx(PPG)
+
+
+def test_a_first_column_that_counts_lines_is_no_time(write):
+    path = write(table("", range(PPG.size), PPG))
+    with pytest.raises(RecordingError, match="which column is the PPG"):
+        read_recording(path, sample_rate_hz=64)
+    recording = read_recording(path, sample_rate_hz=64, column="1")
+    assert recording.ppg == pytest.approx(PPG)
+
+
+@pytest.mark.parametrize("value", [1e39, -1e300, 3.4028234663852886e38])
+def test_numbers_no_sensor_gives_are_missing_samples(write, save, value):
+    values = PPG.copy()
+    values[3] = value
+    for path in (write(table("ppg", values)), save(ppg=values)):
+        recording = read_recording(path, sample_rate_hz=64)
+        assert np.flatnonzero(np.isnan(recording.ppg)).tolist() == [3]
+
+
+def test_digits_in_groups_are_not_read_as_one_number(write):
+    with pytest.raises(RecordingError, match="'1_000' in column 'ppg'"):
+        read_recording(write("ppg\n1\n1_000\n"), sample_rate_hz=64)
+
+
 @pytest.mark.parametrize("word", ["NaN", "nan", "", "NA", "null", "None", "-", "inf"])
 def test_words_for_nothing_are_missing_samples(write, word):
     cells = [str(value) for value in PPG]
@@ -207,8 +279,11 @@ def test_a_gap_of_years_does_not_fill_the_memory(write):
         read_recording(write(table("time_s,ppg", times, PPG)))
 
 
-def test_stamps_of_arrival_in_bursts_are_refused_and_not_guessed(write):
-    times = np.repeat(np.arange(50) * 0.1, 4) + np.tile(np.arange(4) * 1e-4, 50)
+@pytest.mark.parametrize(("burst", "step_s"), [(4, 1e-4), (10, 3e-3), (20, 4e-3)])
+def test_stamps_of_arrival_in_bursts_are_refused_and_not_guessed(write, burst, step_s):
+    count = PPG.size // burst
+    times = np.repeat(np.arange(count) * 0.2, burst)
+    times += np.tile(np.arange(burst) * step_s, count)
     with pytest.raises(RecordingError, match="too uneven"):
         read_recording(write(table("time_s,ppg", times, PPG)))
 
@@ -327,6 +402,7 @@ def test_the_padding_of_a_short_row_is_cut_off(save):
         ({"ppg": np.zeros((2, 2, 2)), "fs": 64}, None, "is no signal"),
         ({"ppg": np.float64(3), "fs": 64}, None, "is no signal"),
         ({"ppg": np.zeros(0), "fs": 64}, None, "holds no samples"),
+        ({"ppg": np.zeros((0, 640)), "fs": 64}, None, "has no rows"),
         ({"ppg": np.full(9, np.nan), "fs": 64}, None, "holds no samples"),
         ({"ppg": PPG, "fs": [64, 65]}, None, "fs in .* must be one number"),
         ({"ppg": PPG, "fs": "64"}, None, "fs in .* must be one number"),
@@ -366,7 +442,17 @@ def test_wfdb_without_its_extra_says_what_to_install(write, monkeypatch):
         read_recording(write("100 1 125 10\n", "100.hea"))
 
 
-def test_a_wfdb_record_is_read_by_its_header_or_its_name(tmp_path):
+@pytest.fixture
+def far_away(monkeypatch):
+    """A machine in another time zone."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_wfdb_record_is_read_by_its_header_or_its_name(tmp_path, far_away):
     wfdb = pytest.importorskip("wfdb", reason="needs the `io` extra")
     signals = np.stack([PPG, -PPG], axis=1)
     with warnings.catch_warnings():
@@ -379,12 +465,14 @@ def test_a_wfdb_record_is_read_by_its_header_or_its_name(tmp_path):
             p_signal=signals,
             fmt=["16", "16"],
             write_dir=str(tmp_path),
+            base_datetime=datetime(2024, 5, 1, 10),
         )
     for name in ("100.hea", "100.dat", "100"):
         recording = read_recording(tmp_path / name)
         assert recording.ppg == pytest.approx(PPG, abs=1e-3)
         assert recording.ecg == pytest.approx(-PPG, abs=1e-3)
         assert (recording.sample_rate_hz, recording.ecg_rate_hz) == (125.0, 125.0)
+        assert recording.start == 1714557600.0
     assert read_recording(tmp_path / "100", column="ii").ppg == pytest.approx(
         -PPG, abs=1e-3
     )

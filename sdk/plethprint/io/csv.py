@@ -1,8 +1,8 @@
 """Recordings in text tables, as phones, loggers and spreadsheets write them.
 
 Taken as they come: cells parted by commas, semicolons, tabs or blanks; a decimal comma
-where cells are not parted by commas; a header or none; ``#`` comments; empty cells and
-words such as ``NaN`` for missing samples.
+where cells are not parted by commas; a header or none; ``#`` comments; empty cells (and
+empty lines amid a single column) and words such as ``NaN`` for missing samples.
 
 The PPG is the column called ``ppg``, ``pleth``, ``bvp``, ``green``, ``ir`` or ``red``
 (in this order, with or without a unit), or the only one left besides time and ECG. A
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plethprint.errors import RecordingError
-from plethprint.io.recording import Recording, agreed_rate_hz
+from plethprint.io.recording import Recording, agreed_rate_hz, as_float32
 from plethprint.io.table import Table, words_of
 from plethprint.io.time_stamps import fill_gaps, guess_unit_s, missing_after, rate_of
 
@@ -29,6 +29,8 @@ _PPG_WORDS = ("ppg", "pleth", "bvp", "green", "ir", "red")
 _ECG_NAMES = (["ii"], ["mlii"], ["i"])
 _TIME_WORDS = ("t", "time", "timestamp", "timestamps", "ts", "datetime", "seconds")
 _UNITS_S = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_ABOUT_WORDS = frozenset({*_TIME_WORDS[1:], "quality", "sqi", "valid", "status", "flag"})
+"""A column with one of these in its name tells about a signal but is none."""
 _UNIX_TIME_FROM = 1e8  # smaller stamps count from the start of the recording
 
 
@@ -52,10 +54,10 @@ def read_csv(path: Path, sample_rate_hz: float | None, column: str | None) -> Re
     rate_hz = agreed_rate_hz(stated_hz, sample_rate_hz, str(path))
     has_ecg = ecg is not None and bool(np.isfinite(signals[ecg]).any())
     return Recording(
-        ppg=signals[ppg].astype(np.float32),
+        ppg=as_float32(signals[ppg]),
         sample_rate_hz=rate_hz,
         name=path.stem,
-        ecg=signals[ecg].astype(np.float32) if has_ecg and ecg is not None else None,
+        ecg=as_float32(signals[ecg]) if has_ecg and ecg is not None else None,
         ecg_rate_hz=rate_hz if has_ecg else None,
         start=start,
         gap_samples=gap_samples,
@@ -68,18 +70,20 @@ def _time_column(table: Table) -> int | None:
     if len(table.names) < 2 or len(table.rows) < 2:
         return None
     try:
-        rises = np.diff(table.moments(0)) > 0
+        steps = np.diff(table.moments(0))
     except RecordingError:
         return None
-    return 0 if rises.all() else None
+    # Steps of one are a counter of lines: as a time they would fit no rate that is taken.
+    return 0 if (steps > 0).all() and not (steps == 1).all() else None
 
 
 def _ppg_column(table: Table, time: int | None, ecg: int | None) -> int:
     for word in _PPG_WORDS:
         for index, name in enumerate(table.names):
             words = words_of(name)
-            if words and words[0].rstrip("0123456789") == word:  # also ppg1, ppg_green
-                return index
+            about = not _ABOUT_WORDS.isdisjoint(words)
+            if words and words[0].rstrip("0123456789") == word and not about:
+                return index  # also ppg1, ppg_green
     left = [index for index in range(len(table.names)) if index not in (time, ecg)]
     if len(left) == 1:
         return left[0]

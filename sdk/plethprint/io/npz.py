@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plethprint.errors import RecordingError
-from plethprint.io.recording import Recording, agreed_rate_hz
+from plethprint.io.recording import Recording, agreed_rate_hz, as_float32
 
 __all__ = ["read_npz"]
 
@@ -71,6 +71,8 @@ def _signal(
             f"{name} in {path} is no signal: {codes.dtype} of shape {codes.shape}"
         )
     if codes.ndim == 2:
+        if not len(codes):
+            raise RecordingError(f"{name} in {path} has no rows")
         if row is None:
             raise RecordingError(
                 f"{name} in {path} has {len(codes)} rows of {codes.shape[1]} samples; "
@@ -82,19 +84,18 @@ def _signal(
     elif row is not None:
         raise RecordingError(f"{name} in {path} is one signal, without rows")
     if f"{name}_gain" not in arrays:
-        return _trimmed(codes.astype(np.float32))
+        return _trimmed(as_float32(codes))
     gain = _number(arrays, f"{name}_gain", path)
     offset = _number(arrays, f"{name}_offset", path) if f"{name}_offset" in arrays else 0.0
     # In double precision: an offset of 2^24 counts would swallow the pulse in float32.
     values = codes.astype(np.float64) * gain + offset
     if codes.dtype == np.int16:
         values[codes == _MISSING_CODE] = np.nan
-    return _trimmed(values.astype(np.float32))
+    return _trimmed(as_float32(values))
 
 
 def _trimmed(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Cut the missing tail off: rows of a matrix are padded to one length."""
-    values[~np.isfinite(values)] = np.nan
     present = np.flatnonzero(~np.isnan(values))
     return values[: present[-1] + 1] if present.size else values
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from plethprint.errors import RecordingError, SampleRateError
 from plethprint.resample import MAX_RATE_HZ, MIN_RATE_HZ
+from plethprint.samples import as_samples
 
-__all__ = ["Recording", "agreed_rate_hz"]
+__all__ = ["Recording", "agreed_rate_hz", "as_float32"]
 
 _RATE_TOLERANCE = 0.02
 
@@ -85,6 +87,11 @@ def agreed_rate_hz(stated_hz: float | None, given_hz: float | None, where: str) 
             "leave sample_rate_hz out to take the file's own"
         )
     return stated_hz
+
+
+def as_float32(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return samples as float32, NaN where one is missing or a fill value."""
+    return as_samples(values).astype(np.float32)
 
 
 def _check_signal(

@@ -18,13 +18,24 @@ __all__ = ["Table", "words_of"]
 
 FloatArray = npt.NDArray[np.float64]
 
-_MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "inf", "-inf", "+inf"})
+_MISSING = frozenset(
+    {"", "nan", "na", "n/a", "null", "none", "-", "inf", "-inf", "+inf"}
+    | {"#n/a", "#num!", "#value!", "#div/0!", "#ref!", "#name?", "#null!"}
+)
+_COMMENT = re.compile(r"\s*#(?!(N/A|NUM!|VALUE!|DIV/0!|REF!|NAME\?|NULL!))", re.IGNORECASE)
+_ISO_TIME = re.compile(
+    r"(?P<second>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)([.,](?P<fraction>\d{1,9}))?"
+    r" ?(?P<zone>[zZ]|[+-]\d\d:?\d\d)?"
+)
 _SHOWN_NAMES = 20
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Cells of a text table; comments and empty lines are left out."""
+    """Cells of a text table; comments are left out.
+
+    So are empty lines, but in the middle of a single column: there they are empty cells.
+    """
 
     path: Path
     names: tuple[str, ...]
@@ -44,7 +55,8 @@ class Table:
         RecordingError
             If it is not text, is empty, or rows differ in length.
         """
-        lines = _content_lines(path)
+        content = _content_lines(path)
+        lines = [(number, text) for number, text in content if text.strip()]
         delimiter = next((mark for mark in "\t;," if mark in lines[0][1]), None)
         texts = [text for _, text in lines]
         try:
@@ -76,6 +88,12 @@ class Table:
                 raise RecordingError(
                     f"line {number} of {path} has {len(row)} cells, not {width}"
                 )
+        if width == 1:
+            values = iter(cells[first:])
+            start = lines[first][0]
+            lines = [*lines[:first], *(line for line in content if line[0] >= start)]
+            cells = [next(values) if text.strip() else [""] for _, text in lines[first:]]
+            cells = [*[list(names)] * first, *cells]
         return cls(
             path=path,
             names=tuple(names),
@@ -165,6 +183,8 @@ def _content_lines(path: Path) -> list[tuple[int, str]]:
         data = path.read_bytes()
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {error.strerror}") from error
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # a spreadsheet's "Unicode text"
+        data = data.decode("utf-16", errors="replace").encode()
     if b"\0" in data:
         raise RecordingError(f"{path} is not a text table but binary")
     try:
@@ -173,30 +193,39 @@ def _content_lines(path: Path) -> list[tuple[int, str]]:
         text = data.decode("latin-1")  # units such as µV from older spreadsheets
     lines = [
         (number, line)
-        for number, line in enumerate(text.split("\n"), start=1)
-        if line.strip() and not line.lstrip().startswith("#")
+        for number, line in enumerate(re.split(r"\r*\n|\r", text), start=1)
+        if not _COMMENT.match(line)
     ]
-    if not lines:
+    filled = [index for index, (_, line) in enumerate(lines) if line.strip()]
+    if not filled:
         raise RecordingError(f"{path} is empty")
-    return lines
+    return lines[filled[0] : filled[-1] + 1]
 
 
 def _split_at_blanks(texts: list[str]) -> list[list[str]]:
-    cells = [text.split() for text in texts]
+    cells = [[cell.strip('"') for cell in text.split()] for text in texts]
     if len(cells) > 1 and len(cells[0]) > 1 and len(cells[1]) == 1:
-        cells[0] = [texts[0].strip()]  # one column, whose name has blanks in it
+        cells[0] = [texts[0].strip().strip('"')]  # one column, whose name has blanks in it
     return cells
 
 
 def _number(cell: str, decimal_comma: bool) -> float:
     if cell.lower() in _MISSING:
         return np.nan
+    if "_" in cell:  # which Python would take as digits in groups
+        raise ValueError(f"{cell!r} is no number")
     return float(cell.replace(",", ".") if decimal_comma else cell)
 
 
 def _unix_time(cell: str) -> float:
-    # Python 3.10 reads no "Z" for UTC.
-    moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", cell))
+    # Python 3.10 reads no "Z", no "+0000" and only fractions of three or six digits.
+    match = _ISO_TIME.fullmatch(cell)
+    if match is None:
+        raise ValueError(f"{cell!r} is no time")
+    fraction = (match["fraction"] or "").ljust(6, "0")[:6]
+    zone = re.sub(r"[zZ]", "+00:00", match["zone"] or "")
+    zone = re.sub(r"^([+-]\d\d):?(\d\d)$", r"\1:\2", zone)
+    moment = datetime.fromisoformat(f"{match['second']}.{fraction}{zone}")
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 

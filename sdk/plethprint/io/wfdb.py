@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timezone
 from pathlib import Path
 
 import numpy as np
 
 from plethprint.errors import MissingExtraError, RecordingError
-from plethprint.io.recording import Recording, agreed_rate_hz
+from plethprint.io.recording import Recording, agreed_rate_hz, as_float32
 
 __all__ = ["read_wfdb"]
 
@@ -27,7 +28,7 @@ def read_wfdb(path: Path, sample_rate_hz: float | None, column: str | None) -> R
         raise MissingExtraError("io", "Reading WFDB records") from error
     try:
         record = wfdb.rdrecord(str(path.with_suffix("")))
-        signals = np.asarray(record.p_signal, dtype=np.float32)
+        signals = as_float32(np.asarray(record.p_signal))
         names = [str(name).strip() for name in record.sig_name]
         stated_hz = float(record.fs)
         started = record.base_datetime
@@ -48,7 +49,8 @@ def read_wfdb(path: Path, sample_rate_hz: float | None, column: str | None) -> R
         name=path.stem,
         ecg=signals[:, ecg].copy() if has_ecg else None,
         ecg_rate_hz=rate_hz if has_ecg else None,
-        start=started.timestamp() if started is not None else 0.0,
+        # A header names no zone: UTC, so that a file tells the same on every machine.
+        start=0.0 if started is None else started.replace(tzinfo=timezone.utc).timestamp(),
     )
 
 
