@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 from plethprint.ble.connection import Backoff, Connection, Connector
@@ -34,6 +34,7 @@ _MAX_EARLY = 256  # notifications kept until the answer to START
 _MAX_KINDS = 32  # kinds of decode error that are logged
 _IDLE_CHECK_S = 1.0
 _YIELD_S = 0.01
+_STEADY_S = 10.0  # a link that lasted so long is worth going back to at once
 
 
 @dataclass(frozen=True)
@@ -280,9 +281,11 @@ class LiveStream:
                 queue.put(block)
 
     async def _watch(self) -> None:
+        delays = self._options.backoff.delays()
         try:
             while True:
                 connection = self.connection
+                linked_s = self._uptime_s()
                 await self._trouble(connection)
                 self._link_settled.clear()
                 if self._streaming and self._timeline is not None:
@@ -296,7 +299,11 @@ class LiveStream:
                         f"{_named(connection)} can be connected to, but has sent nothing "
                         f"for {unheard_s:.0f} s"
                     )
-                await self._restore(connection)
+                if self._uptime_s() - linked_s >= _STEADY_S:
+                    delays = self._options.backoff.delays()
+                else:  # one that takes every link and drops it is not to be hammered
+                    await asyncio.sleep(next(delays))
+                await self._restore(connection, delays)
                 self._link_settled.set()
         except (LinkError, ProtocolError) as error:
             self._fail(error)
@@ -332,10 +339,10 @@ class LiveStream:
             self._stalled = True
             self._stalls += 1
 
-    async def _restore(self, lost: Connection) -> None:
+    async def _restore(self, lost: Connection, delays: Iterator[float]) -> None:
         _LOGGER.warning("the link to %s dropped; bringing it back", _named(lost))
         began_s = self._uptime_s()
-        for delay_s in self._options.backoff.delays():
+        for delay_s in delays:
             try:
                 connection = await self._connector.establish()
                 try:

@@ -411,6 +411,21 @@ def test_a_wearable_that_falls_silent_is_connected_anew(play: Play) -> None:
     assert stats.samples + stats.missing_samples == pytest.approx(40 * RATE_HZ, abs=60)
 
 
+def test_a_wearable_that_drops_every_link_is_not_hammered(play: Play) -> None:
+    async def scenario(world: VirtualWorld) -> int:
+        async with session(world) as wearable:
+            frames = asyncio.ensure_future(blocks_for(wearable, 120.0))
+            heard = 0
+            while not frames.done():
+                await asyncio.sleep(0.1)
+                if wearable.stats.frames > heard:  # it streams: away again
+                    world.link_loss()
+                    heard = wearable.stats.frames
+            return wearable.stats.reconnects
+
+    assert 5 <= play(scenario) <= 16  # at once each time it would be above a hundred
+
+
 def test_without_reconnection_a_lost_link_ends_the_iteration(
     play: Play, package: ModelPackage
 ) -> None:
