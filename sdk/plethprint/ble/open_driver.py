@@ -18,7 +18,8 @@ from plethprint.signal import PPG
 
 __all__ = ["OPEN", "OpenDriver"]
 
-_ANSWER_S = 5.0  # an indication that has not come by then will not come
+_ANSWER_S = 5.0  # what has not been answered by then will not be
+_ANSWERS_KEPT = 256  # more than any answer has parts; what exceeds them is noise
 _LONGEST_WRITE_MTU = 512 + 3  # an attribute value has at most 512 bytes, whatever the MTU
 
 
@@ -39,19 +40,17 @@ class OpenDriver:
         self._link = link
         self._host_time = host_time
         self._control_lock = asyncio.Lock()
-        self._responses: asyncio.Queue[bytes] = asyncio.Queue()
+        self._responses = _Answers(link)
         self._test_ids = itertools.cycle(range(1, 256))
         self._on_payload: Callable[[bytes], None] | None = None
         self._test_lock = asyncio.Lock()
-        self._test_answers: asyncio.Queue[bytes] | None = None
+        self._test_answers: _Answers | None = None
 
     async def open(self) -> None:
         """Read the info and listen to the control point."""
         raw = await self._link.read(profile.INFO_UUID, "info")
         self.info = profile.Info.from_bytes(raw)
-        await self._link.subscribe(
-            profile.CONTROL_UUID, "control", self._responses.put_nowait
-        )
+        await self._link.subscribe(profile.CONTROL_UUID, "control", self._responses.put)
         if profile.Features.WALL_CLOCK in self.info.features:
             now_us = round(self._host_time() * 1e6)
             await self.request(
@@ -77,11 +76,11 @@ class OpenDriver:
         """
         name = request.opcode.name
         async with self._control_lock:
-            while not self._responses.empty():  # an answer that came too late
-                self._responses.get_nowait()
+            self._responses.clear()  # an answer that came too late
             await self._link.write(profile.CONTROL_UUID, name, request.to_bytes())
+            deadline_s = _deadline_s()
             while True:
-                raw = await self._answer(self._responses, name)
+                raw = await self._responses.get(name, deadline_s)
                 response = profile.ControlResponse.from_bytes(raw)
                 if response.opcode == request.opcode:
                     return response.raise_for_status()
@@ -102,17 +101,17 @@ class OpenDriver:
         )
         response = await self.request(start)
         state = response.state
-        if state is None or not state.rate_mhz:
+        streamed = tuple(
+            channel
+            for at, channel in enumerate(self.info.channels)
+            if state is not None and state.channel_mask >> at & 1
+        )
+        if state is None or not state.rate_mhz or not streamed:
             raise ControlError(
                 "the wearable took START but says that nothing streams",
                 opcode=start.opcode,
                 status=response.status,
             )
-        streamed = tuple(
-            channel
-            for at, channel in enumerate(self.info.channels)
-            if state.channel_mask >> at & 1
-        )
         return StreamFormat(state.rate_mhz / 1000, streamed)
 
     async def _listen(self, on_payload: Callable[[bytes], None]) -> None:
@@ -150,28 +149,45 @@ class OpenDriver:
             )
         async with self._test_lock:
             if self._test_answers is None:
-                answers: asyncio.Queue[bytes] = asyncio.Queue()
-                await self._link.subscribe(
-                    profile.SELF_TEST_UUID, "self-test", answers.put_nowait
-                )
+                answers = _Answers(self._link)
+                await self._link.subscribe(profile.SELF_TEST_UUID, "self-test", answers.put)
                 self._test_answers = answers
+            self._test_answers.clear()
             test_id = next(self._test_ids)
             collector = profile.SelfTestCollector(test_id)
             mtu = min(self._link.mtu(profile.SELF_TEST_UUID), _LONGEST_WRITE_MTU)
             for message in profile.self_test_requests(window, mtu=mtu, test_id=test_id):
                 await self._link.write(profile.SELF_TEST_UUID, "self-test", message)
+            deadline_s = _deadline_s()
             result = None
             while result is None:
-                result = collector.feed(await self._answer(self._test_answers, "self-test"))
+                raw = await self._test_answers.get("self-test", deadline_s)
+                result = collector.feed(raw)
             return result.raise_for_status().vector
 
-    async def _answer(self, answers: asyncio.Queue[bytes], to: str) -> bytes:
-        waiting = asyncio.ensure_future(answers.get())
+
+class _Answers:
+    """What the wearable says on one characteristic, until somebody takes it."""
+
+    def __init__(self, link: GattLink) -> None:
+        self._link = link
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue(_ANSWERS_KEPT)
+
+    def put(self, answer: bytes) -> None:
+        if not self._queue.full():
+            self._queue.put_nowait(answer)
+
+    def clear(self) -> None:
+        while not self._queue.empty():
+            self._queue.get_nowait()
+
+    async def get(self, to: str, deadline_s: float) -> bytes:
+        """Take the next one; the event loop's clock must not pass `deadline_s`."""
+        left_s = max(0.0, deadline_s - asyncio.get_running_loop().time())
+        waiting = asyncio.ensure_future(self._queue.get())
         try:
             either: set[asyncio.Future[Any]] = {waiting, self._link.lost}
-            await asyncio.wait(
-                either, timeout=_ANSWER_S, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(either, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 return waiting.result()
         finally:
@@ -179,6 +195,10 @@ class OpenDriver:
         if self._link.is_lost:
             raise LinkLostError(f"the link dropped before the wearable answered {to}")
         raise LinkTimeoutError(f"the wearable did not answer {to} within {_ANSWER_S:g} s")
+
+
+def _deadline_s() -> float:
+    return asyncio.get_running_loop().time() + _ANSWER_S
 
 
 def _chosen_rate(info: profile.Info, wanted_hz: float | None) -> int:
