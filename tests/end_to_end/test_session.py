@@ -712,6 +712,26 @@ def test_refused_pairing_is_an_error_only_when_pairing_was_asked_for(
     play(lenient)
 
 
+def test_a_damaged_calibration_is_told_and_the_stream_goes_on(
+    play: Play,
+    make_wearable: Callable[..., VirtualWearable],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Damaged(profile.Calibration):
+        def to_bytes(self) -> bytes:
+            return super().to_bytes()[:-1] + b"?"
+
+    async def scenario(world: VirtualWorld) -> None:
+        async with session(world) as wearable:
+            assert wearable.paired
+            assert wearable.calibration is None
+            assert len(await blocks_for(wearable, 2.0)) > 10
+
+    damaged = Damaged((profile.ChannelCalibration(30.5, -120, 8000),))
+    play(scenario, wearable=make_wearable(calibration=damaged))
+    assert "checksum or length is wrong" in caplog.text
+
+
 def test_what_the_wearable_cannot_do_is_refused_in_one_sentence(
     play: Play, package: ModelPackage
 ) -> None:

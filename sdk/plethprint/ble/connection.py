@@ -202,9 +202,9 @@ class Connector:
             return False, None
         if self._pair:
             await link.pair()
-            return True, await driver.read_calibration()
+            return True, await _calibration_of(driver)
         try:
-            calibration = await driver.read_calibration()
+            calibration = await _calibration_of(driver)
             return calibration is not None, calibration
         except PairingError:
             pass
@@ -217,4 +217,13 @@ class Connector:
         except PairingError as error:
             _LOGGER.warning("no calibration, the stream is not encrypted: %s", error)
             return False, None
-        return True, await driver.read_calibration()
+        return True, await _calibration_of(driver)
+
+
+async def _calibration_of(driver: Driver) -> Calibration | None:
+    """Read it; a damaged one is as good as none, and no reason not to stream."""
+    try:
+        return await driver.read_calibration()
+    except ProtocolError as error:
+        _LOGGER.warning("no calibration: %s", error)
+        return None
