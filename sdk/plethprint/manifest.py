@@ -6,6 +6,7 @@ what the others mean.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import re
@@ -22,6 +23,7 @@ __all__ = [
     "FileEntry",
     "Manifest",
     "read_manifest_fields",
+    "read_regular_file",
 ]
 
 FORMAT_VERSION = 1
@@ -146,17 +148,20 @@ def read_manifest_fields(path: Path) -> dict[str, Any]:
         If the file is missing, too large, or not one JSON object with distinct keys.
     """
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
+        data = read_regular_file(path, MAX_MANIFEST_BYTES + 1)
+        if len(data) > MAX_MANIFEST_BYTES:
             raise PackageIntegrityError(
                 f"{path} is larger than {MAX_MANIFEST_BYTES} bytes", file=MANIFEST_NAME
             )
-        text = path.read_text(encoding="utf-8")
+        text = data.decode("utf-8")
     except FileNotFoundError as error:
         raise PackageIntegrityError(
             f"{path.parent} is not a model package: it has no {MANIFEST_NAME}",
             file=MANIFEST_NAME,
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except PackageIntegrityError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or no path at all
         raise PackageIntegrityError(
             f"{path} cannot be read: {error}", file=MANIFEST_NAME
         ) from error
@@ -172,6 +177,22 @@ def read_manifest_fields(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise PackageIntegrityError(f"{path} holds no JSON object", file=MANIFEST_NAME)
     return raw
+
+
+def read_regular_file(path: Path, at_most: int) -> bytes:
+    """Return the first `at_most` bytes of a file, never of a pipe or a device.
+
+    A pipe in the place of a file would hang its reader, a device never end.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read or is no regular file.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    with path.open("rb") as file:
+        return file.read(at_most)
 
 
 def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

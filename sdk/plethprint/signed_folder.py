@@ -23,6 +23,7 @@ from plethprint.manifest import (
     FileEntry,
     Manifest,
     read_manifest_fields,
+    read_regular_file,
 )
 from plethprint.signature import sign_fields, trusted_public_keys, verify_fields
 
@@ -99,8 +100,8 @@ class SignedFolder:
                 f"{name} is not part of package {self.path}", file=name
             )
         try:
-            with (self.path / name).open("rb") as file:
-                data = file.read(entry.bytes + 1)  # never more than was promised
+            # never more than was promised
+            data = read_regular_file(self.path / name, entry.bytes + 1)
         except OSError as error:
             raise PackageIntegrityError(
                 f"{name} is listed in the manifest of {self.path} but cannot be read: "

@@ -1,6 +1,7 @@
 """Model packages: any change is refused with the file's name."""
 
 import json
+import os
 import stat
 
 import numpy as np
@@ -88,6 +89,27 @@ def test_a_file_the_manifest_does_not_list_is_never_opened(package_folder, trust
     package = ModelPackage.load(package_folder, trusted_keys=trusted)
     with pytest.raises(PackageIntegrityError, match=r"extra\.onnx is not part"):
         package.read_bytes("extra.onnx")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes in the file system")
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("name", ["encoder.onnx", "manifest.json"])
+@pytest.mark.parametrize(
+    "make", [getattr(os, "mkfifo", None), os.mkdir, lambda p: p.symlink_to("/dev/zero")]
+)
+def test_a_pipe_a_folder_or_a_device_in_place_of_a_file_is_refused(
+    package_folder, trusted, name, make
+):
+    (package_folder / name).unlink()
+    make(package_folder / name)
+    with pytest.raises(PackageIntegrityError, match="no regular file") as caught:
+        ModelPackage.load(package_folder, trusted_keys=trusted)
+    assert caught.value.file == name
+
+
+def test_a_path_that_no_file_can_have_is_refused(trusted):
+    with pytest.raises(PackageIntegrityError):
+        ModelPackage.load("a\0b", trusted_keys=trusted)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
