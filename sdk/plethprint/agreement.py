@@ -80,7 +80,7 @@ def centred_cosine(
     Raises
     ------
     WindowShapeError
-        If the two are not (N, D) alike.
+        If the two are not (N, D) alike, or a centre is not (D,).
 
     Examples
     --------
@@ -91,8 +91,8 @@ def centred_cosine(
     [-1.0, -1.0]
     """
     x, y = (_unit(side) for side in _pairs(a, b))
-    x = x - (x.mean(axis=0) if centre_a is None else np.asarray(centre_a, np.float64))
-    y = y - (y.mean(axis=0) if centre_b is None else np.asarray(centre_b, np.float64))
+    x = x - _centre(x, centre_a)
+    y = y - _centre(y, centre_b)
     return np.asarray((_unit(x) * _unit(y)).sum(axis=1))
 
 
@@ -130,7 +130,7 @@ def neighbour_overlap(
     if (bank_a is None) != (bank_b is None):
         raise WindowShapeError("neighbours need the banks of both sides, or neither")
     alone = bank_a is None or bank_b is None
-    near_x, near_y = (x, y) if alone else _pairs(bank_a, bank_b)
+    near_x, near_y = (x, y) if alone else _banks(x, bank_a, bank_b)
     k = min(k, len(near_x) - alone)
     if k < 1:
         raise WindowShapeError("neighbours need a bank of at least one other window")
@@ -157,8 +157,8 @@ def retrieval_at(
     a, b : array_like, shape (N, D)
         The same windows seen by two models whose vectors share one space.
     n : int
-        Size of each pool; rows after the last whole pool are left out, and if there are
-        fewer than n rows they are one pool.
+        Size of each pool, 2 or more; rows after the last whole pool are left out, and if
+        there are fewer than n rows they are one pool.
     bank_a, bank_b : array_like, shape (M, D), optional
         The same M reference windows seen by the two models. Then each partner competes
         with the first n - 1 of the bank instead of with the other rows.
@@ -171,17 +171,21 @@ def retrieval_at(
     Raises
     ------
     WindowShapeError
-        If the two are not (N, D) alike, or only one bank is given.
+        If the two are not (N, D) alike, only one bank is given, or n is below 2.
     """
     x, y = (_unit(side) for side in _pairs(a, b))
+    if n < 2:
+        raise WindowShapeError(f"retrieval needs pools of 2 or more rows, not {n}")
     if (bank_a is None) != (bank_b is None):
         raise WindowShapeError("retrieval needs the banks of both sides, or neither")
     if bank_a is not None:
-        near_x, near_y = (_unit(side) for side in _pairs(bank_a, bank_b))
+        near_x, near_y = (_unit(side) for side in _banks(x, bank_a, bank_b))
         x, y = _unit(x - near_x.mean(axis=0)), _unit(y - near_y.mean(axis=0))
         others = _unit(near_y - near_y.mean(axis=0))[: n - 1]
         own = (x * y).sum(axis=1)
-        return float((own >= (x @ others.T).max(axis=1)).mean())
+        # A zero vector is as near to all: it finds nothing.
+        found = (own >= (x @ others.T).max(axis=1)) & x.any(axis=1) & y.any(axis=1)
+        return float(found.mean())
     x, y = _unit(x - x.mean(axis=0)), _unit(y - y.mean(axis=0))
     n = min(n, len(x))
     hits = [
@@ -215,7 +219,7 @@ def agreement(
     """
     centres: dict[str, Any] = {}
     if bank_a is not None and bank_b is not None:
-        near_a, near_b = _pairs(bank_a, bank_b)
+        near_a, near_b = _banks(_pairs(a, b)[0], bank_a, bank_b)
         centres = {
             "centre_a": _unit(near_a).mean(axis=0),
             "centre_b": _unit(near_b).mean(axis=0),
@@ -235,13 +239,38 @@ def agreement(
 def _pairs(
     a: npt.ArrayLike | None, b: npt.ArrayLike | None
 ) -> tuple[FloatArray, FloatArray]:
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    try:
+        x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise WindowShapeError(f"vectors to compare must be numbers: {error}") from error
     if x.ndim != 2 or x.shape != y.shape or not len(x):
         raise WindowShapeError(
             "vectors to compare must both be (N, D) with at least one row, "
             f"not {x.shape} and {y.shape}"
         )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise WindowShapeError("vectors to compare must be finite numbers")
     return x, y
+
+
+def _banks(
+    rows: FloatArray, bank_a: npt.ArrayLike | None, bank_b: npt.ArrayLike | None
+) -> tuple[FloatArray, FloatArray]:
+    near = _pairs(bank_a, bank_b)
+    if near[0].shape[1] != rows.shape[1]:
+        raise WindowShapeError(
+            f"the banks' vectors have {near[0].shape[1]} numbers, not {rows.shape[1]}"
+        )
+    return near
+
+
+def _centre(rows: FloatArray, given: npt.ArrayLike | None) -> FloatArray:
+    centre = np.asarray(rows.mean(axis=0) if given is None else given, np.float64)
+    if centre.shape != rows.shape[1:]:
+        raise WindowShapeError(
+            f"a centre has the shape {rows.shape[1:]}, not {centre.shape}"
+        )
+    return centre
 
 
 def _unit(rows: FloatArray) -> FloatArray:

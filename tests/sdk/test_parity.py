@@ -110,6 +110,29 @@ def test_vectors_that_do_not_belong_together_are_refused(call):
         call(vectors())
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda a: agreement(a, a, bank_a=a[:, :4], bank_b=a[:, :4]),
+        lambda a: centred_cosine(a, a, centre_a=np.zeros(3)),
+        lambda a: retrieval_at(a, a, 0),
+        lambda a: retrieval_at(a, a, 1, bank_a=a, bank_b=a),
+        lambda a: cosine(a, a * np.nan),
+        lambda a: cosine(a, np.full(a.shape, "x")),
+    ],
+)
+def test_vectors_banks_and_centres_that_cannot_be_compared_are_refused(call):
+    with pytest.raises(WindowShapeError):
+        call(vectors())
+
+
+def test_a_dead_model_finds_nothing_in_a_bank():
+    bank, truth = vectors(50, seed=3), vectors(5, seed=4)
+    dead, dead_bank = 0.0 * truth, 0.0 * bank
+    assert retrieval_at(dead, truth, 32, bank_a=dead_bank, bank_b=bank) == 0.0
+    assert retrieval_at(truth, dead, 32, bank_a=bank, bank_b=dead_bank) == 0.0
+
+
 def test_a_good_package_passes_on_every_runtime(package):
     report = check_parity(package)
     assert report.ok
