@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from plethprint.errors import SignalError
+from plethprint.errors import SampleRateError, SignalError
 
 __all__ = ["PHYSIOLOGICAL_LAG_S", "align_pair", "estimate_lag_s"]
 
@@ -44,6 +44,8 @@ def estimate_lag_s(
 
     Raises
     ------
+    SampleRateError
+        If the rate is not a positive number.
     SignalError
         If the two differ in length, last less than 5 s, or one of them is flat.
 
@@ -58,6 +60,8 @@ def estimate_lag_s(
     """
     from scipy import signal as scipy_signal
 
+    if not 0.0 < sample_rate_hz < np.inf:  # also refuses NaN
+        raise SampleRateError(f"the sample rate must be positive, not {sample_rate_hz} Hz")
     pair = [np.asarray(x, dtype=np.float64) for x in (ecg, ppg)]
     if pair[0].shape != pair[1].shape or pair[0].ndim != 1:
         raise SignalError(
@@ -90,7 +94,25 @@ def estimate_lag_s(
 def align_pair(
     ecg: npt.ArrayLike, ppg: npt.ArrayLike, sample_rate_hz: float
 ) -> tuple[FloatArray, FloatArray, float]:
-    """Shift a pair to `PHYSIOLOGICAL_LAG_S`; give ECG, PPG (shortened) and the shift, s."""
+    """Shift a pair to `PHYSIOLOGICAL_LAG_S`; give ECG, PPG (shortened) and the shift, s.
+
+    Parameters
+    ----------
+    ecg, ppg
+        Shape (T,), one rate, any gain; NaN where missing.
+    sample_rate_hz
+        Of both, Hz.
+
+    Returns
+    -------
+    ecg, ppg, shift_s
+        Two arrays of one length, and by how much the PPG was moved to the left.
+
+    Raises
+    ------
+    SampleRateError, SignalError
+        As `estimate_lag_s`.
+    """
     heart, pulse = (np.asarray(x, dtype=np.float64) for x in (ecg, ppg))
     shift_s = estimate_lag_s(heart, pulse, sample_rate_hz) - PHYSIOLOGICAL_LAG_S
     shift = round(shift_s * sample_rate_hz)
