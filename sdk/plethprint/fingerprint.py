@@ -215,7 +215,7 @@ class Fingerprint:
         FingerprintDecodeError
             If the bytes are cut off, damaged, of another version, or out of range.
         """
-        data = bytes(data)
+        data = bytes(memoryview(data))  # bytes() alone would take a number for a length
         if len(data) < _HEADER.size + _CRC.size:
             raise FingerprintDecodeError(
                 f"a fingerprint has at least {_HEADER.size + _CRC.size} bytes, "

@@ -55,6 +55,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plethprint.encoder import checked_windows
+from plethprint.errors import WindowShapeError
 from plethprint.signal import PPG
 
 __all__ = ["LOW_QUALITY", "assess", "heart_rate_bpm"]
@@ -93,7 +94,7 @@ def assess(
     Raises
     ------
     WindowShapeError
-        If the windows have another shape or type.
+        If the windows have another shape or type, or `missing` is no share of each.
 
     Examples
     --------
@@ -105,6 +106,13 @@ def assess(
     True
     """
     steps = checked_windows(windows, PPG.window_samples).astype(np.float64)
+    shares = np.asarray(missing, dtype=np.float64)
+    if shares.shape not in ((), (len(steps),)) or not (
+        (shares >= 0.0).all() and (shares <= 1.0).all()
+    ):
+        raise WindowShapeError(
+            f"missing must be one share, 0 to 1, for each of {len(steps)} windows"
+        )
     energy = np.maximum((steps * steps).sum(axis=1), 1.0)
     correlation = _autocorrelation(steps)[:, _SHORTEST_LAG : _LONGEST_LAG + 1]
     second = round(_RATE_HZ)
@@ -124,7 +132,7 @@ def assess(
 
     logit = period + 4 * weakest + 2.5 * burst - 6 * rough - 4 * drift - 25 * jerk - 0.5
     score = np.array([1.0 / (1.0 + math.exp(-x)) for x in logit.tolist()])
-    share = np.clip(np.asarray(missing, dtype=np.float64) / _WORST_MISSING, 0.0, 1.0)
+    share = np.clip(shares / _WORST_MISSING, 0.0, 1.0)
     moved = windows.any(axis=1)
     return np.where(moved, score * (1.0 - share), 0.0).astype(np.float32)
 

@@ -177,3 +177,8 @@ def test_fingerprints_of_different_models_are_not_compared():
         similarity(make(), make(model="toy@2+00000000"))
     with pytest.raises(FingerprintMismatchError):
         similarity(make(), make([1, 2, 3]))
+
+
+def test_a_number_is_not_taken_for_the_length_of_some_bytes():
+    with pytest.raises(TypeError):
+        Fingerprint.from_bytes(1 << 40)

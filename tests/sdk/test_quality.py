@@ -120,6 +120,12 @@ def test_no_windows_give_no_figures():
     assert assess(none).shape == heart_rate_bpm(none).shape == (0,)
 
 
+@pytest.mark.parametrize("missing", [np.nan, -0.1, 1.5, [0.1, 0.2], [[0.0] * 3]])
+def test_a_share_that_is_none_is_refused(missing):
+    with pytest.raises(WindowShapeError, match="one share"):
+        assess(np.ones((3, 640), np.int8), missing)
+
+
 def test_windows_of_another_shape_are_refused():
     with pytest.raises(WindowShapeError):
         assess(np.zeros((1, 100), np.int8))
