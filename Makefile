@@ -22,7 +22,7 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format train bench clean
+.PHONY: help demo test check format picture train bench clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -69,6 +69,10 @@ check: $(VENV)/.dev  ## ruff (lint, format) and mypy --strict
 format: $(VENV)/.dev  ## let ruff mend what it can
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+picture: $(VENV)/.demo  ## draw docs/demo.svg, the README's picture, from a real run
+	@$(BIN)/plethprint demo --virtual-time --svg docs/demo.svg $(DEMO_ARGS) > /dev/null
+	@echo "drew docs/demo.svg"
 
 bench: $(VENV)/.demo  ## time preprocessing, every installed runtime and the virtual wearer
 	@$(BIN)/plethprint bench

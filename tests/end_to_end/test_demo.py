@@ -159,6 +159,9 @@ def test_the_picture_of_the_readme_is_a_drawing_of_a_real_run(tmp_path):
     assert run(["demo", "--virtual-time", "--seconds", "12", "--svg", str(file)]) == 0
     assert file.read_text().startswith("<svg")
     assert "fingerprint" in file.read_text()
+    assert "http" not in file.read_text().replace("http://www.w3.org/2000/svg", "").replace(
+        "https://www.textualize.io", ""
+    )
 
 
 def test_the_command_line_knows_the_rhythms_of_the_simulator():

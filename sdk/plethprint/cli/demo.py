@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -181,7 +182,10 @@ class _Screen:
         for line in _summary(report):
             self._console.print(line, highlight=False, soft_wrap=self._svg is None)
         if self._svg is not None:
-            self._console.save_svg(str(self._svg), title="make demo")
+            drawing = self._console.export_svg(title="make demo")
+            # The fonts would be fetched from somewhere by whoever looks at the picture.
+            drawing = re.sub(r"@font-face \{.*?\}", "", drawing, flags=re.DOTALL)
+            self._svg.write_text(drawing, encoding="utf-8")
 
 
 _PULSE_CHARACTERS = 90
