@@ -131,7 +131,9 @@ class _Screen:
         from rich.live import Live
 
         self._svg = svg
-        self._console = Console(record=svg is not None, width=110 if svg else None)
+        self._console = Console(
+            record=svg is not None, width=_PICTURE_WIDTH if svg else None
+        )
         self._events = Console(stderr=True)
         self._table = _table()
         self._pulse = ""
@@ -189,6 +191,7 @@ class _Screen:
 
 
 _PULSE_CHARACTERS = 90
+_PICTURE_WIDTH = 116
 _QUALITY_COLOURS = ((0.75, "green"), (0.5, "yellow"), (0.0, "red"))
 
 
@@ -200,6 +203,7 @@ def _table() -> Table:
         title="virtual wearer → wearable → Bluetooth → int8 fingerprints",
         box=box.SIMPLE_HEAD,
         title_style="bold",
+        caption="like the teacher: centred cosine, and nearest reference windows shared",
     )
     table.add_column("time", justify="right")
     table.add_column("heart", justify="right")
