@@ -11,7 +11,7 @@ from bumble.core import BaseBumbleError, PhysicalTransport
 from bumble.device import Connection, Device
 from bumble.pairing import PairingConfig, PairingDelegate
 
-__all__ = ["Central", "just_works", "to_the_end"]
+__all__ = ["Central", "just_works", "no_pairing", "to_the_end"]
 
 _T = TypeVar("_T")
 
@@ -28,6 +28,16 @@ def just_works(_: Connection) -> PairingConfig:
         local_responder_key_distribution=keys,
     )
     return PairingConfig(sc=True, mitm=False, bonding=True, delegate=delegate)
+
+
+class _Refusal(PairingDelegate):
+    async def accept(self) -> bool:
+        return False
+
+
+def no_pairing(_: Connection) -> PairingConfig:
+    """Turn every pairing down."""
+    return PairingConfig(delegate=_Refusal())
 
 
 async def to_the_end(coroutine: Coroutine[Any, Any, _T]) -> _T:

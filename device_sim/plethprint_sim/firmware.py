@@ -99,7 +99,8 @@ class Firmware:
         self.on_output: Callable[[], None] = lambda: None
         self.exhausted = asyncio.Event()
         self.failure: BaseException | None = None
-        self._clock = clock
+        self.clock = clock
+        """Its crystal: when which sample is taken."""
         self._rate_hz = source.sample_rate_hz
         self._sensor = Sensor(source, clock, bits=info.bits)
         self._encoder = encoder
@@ -116,8 +117,19 @@ class Firmware:
         self._stream_from = 0
         self._sequence = 0
         self._fingerprint_stream: Any = None
+        self._hop_ms = 0  # of that stream
         self._fingerprints_from = 0
         self._unix_offset_s: float | None = None
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether the PPG stream runs."""
+        return bool(self._channel_mask)
+
+    @property
+    def is_fingerprinting(self) -> bool:
+        """Whether it makes fingerprints."""
+        return self._fingerprint_stream is not None
 
     # The control point.
 
@@ -137,11 +149,11 @@ class Firmware:
         elif request.opcode is profile.Opcode.STOP:
             self._stop_stream()
         elif request.opcode is profile.Opcode.START_FINGERPRINTS:
-            status = self._start_fingerprints(request, link, now_s)
+            status, flags = self._start_fingerprints(request, link, now_s)
         elif request.opcode is profile.Opcode.STOP_FINGERPRINTS:
             self._stop_fingerprints()
         elif request.opcode is profile.Opcode.SET_TIME:
-            device_s = self._clock.device_time_s(now_s)
+            device_s = self.clock.device_time_s(now_s)
             self._unix_offset_s = request.unix_time_us * 1e-6 - device_s
         if status is not _Status.OK:
             return profile.ControlResponse(request.opcode, status)
@@ -160,8 +172,8 @@ class Firmware:
             flags,
             self._channel_mask,
             self.info.rates_mhz[0] if self._channel_mask else 0,
-            self._clock.next_index(now_s) % (1 << 32),
-            self._clock.device_time_us(now_s),
+            self.clock.next_index(now_s) % (1 << 32),
+            self.clock.device_time_us(now_s),
             self._sequence,
         )
 
@@ -200,30 +212,34 @@ class Firmware:
 
     def _start_fingerprints(
         self, request: profile.ControlRequest, link: Subscriptions, now_s: float
-    ) -> profile.ControlStatus:
+    ) -> tuple[profile.ControlStatus, profile.StreamFlags]:
+        nothing = profile.StreamFlags(0)
         if self._fingerprinter is None:
-            return _Status.NOT_SUPPORTED
+            return _Status.NOT_SUPPORTED, nothing
         if request.hop_ms not in _HOP_MS:
-            return _Status.BAD_PARAMETER
+            return _Status.BAD_PARAMETER, nothing
         if not link.fingerprint:
-            return _Status.NOT_SUBSCRIBED
+            return _Status.NOT_SUBSCRIBED, nothing
         size = (
             _FINGERPRINT_FIXED_BYTES
             + len(self.info.model.encode())
             + self.info.fingerprint_dim
         )
         if size > profile.longest_value(link.mtu):
-            return _Status.MTU_TOO_SMALL
+            return _Status.MTU_TOO_SMALL, nothing
+        if self.is_fingerprinting and request.hop_ms == self._hop_ms:
+            return _Status.OK, profile.StreamFlags.RESUMED
+        self._hop_ms = request.hop_ms
         self._fingerprints.clear()
         self._fingerprints_from = self._switch_on(now_s)
-        taken_s = self._clock.host_time_s(self._fingerprints_from)
+        taken_s = self.clock.host_time_s(self._fingerprints_from)
         self._fingerprint_stream = self._fingerprinter.stream(
             self._rate_hz,
             hop_s=request.hop_ms / 1000,
             polarity=self.info.channels[0].polarity,
-            start=self._clock.device_time_s(taken_s) + (self._unix_offset_s or 0.0),
+            start=self.clock.device_time_s(taken_s) + (self._unix_offset_s or 0.0),
         )
-        return _Status.OK
+        return _Status.OK, nothing
 
     def _has_channels(self, mask: int) -> bool:
         return 0 < mask < 1 << len(self.info.channels)
@@ -232,8 +248,8 @@ class Firmware:
 
     def _switch_on(self, now_s: float) -> int:
         """Make sure that the sensor samples; index of the next sample."""
-        self._clock.start_sampling(now_s, self._rate_hz)
-        first = self._clock.next_index(now_s)
+        self.clock.start_sampling(now_s, self._rate_hz)
+        first = self.clock.next_index(now_s)
         if self._sampling is None:
             self._sampling = asyncio.ensure_future(
                 self._sensor.sample(first, self._block_samples, self._on_block)
@@ -280,9 +296,7 @@ class Firmware:
                 profile.PpgFrame(
                     sequence=self._sequence,
                     first_index=index % (1 << 32),
-                    device_time_us=self._clock.device_time_us(
-                        self._clock.host_time_s(index)
-                    ),
+                    device_time_us=self.clock.device_time_us(self.clock.host_time_s(index)),
                     counts=counts[at : at + self._frame_samples],
                     status=block.status,
                 )

@@ -14,8 +14,8 @@ from typing import Any
 
 from bumble import hci
 from bumble.att import ATT_Error
+from bumble.core import UUID
 from bumble.device import Connection, Device
-from bumble.gatt import Characteristic
 from bumble.profiles.battery_service import BatteryService
 from bumble.profiles.device_information_service import DeviceInformationService
 from bumble.transport import open_transport
@@ -25,7 +25,7 @@ from plethprint.ble import open_profile as profile
 from plethprint.signal import PPG
 from plethprint_sim.advertisement import advertisement, static_address
 from plethprint_sim.air_controller import AirController
-from plethprint_sim.central import just_works
+from plethprint_sim.central import just_works, no_pairing
 from plethprint_sim.device_clock import DeviceClock
 from plethprint_sim.firmware import DeviceEncoder, DeviceFingerprinter, Firmware
 from plethprint_sim.host_link import HostLink
@@ -83,6 +83,8 @@ class VirtualWearable:
         Firmware version.
     max_mtu : int
         Largest ATT MTU that the device agrees to, 23..517.
+    refuse_pairing : bool
+        A fault: it turns every pairing down.
 
     Raises
     ------
@@ -121,6 +123,7 @@ class VirtualWearable:
         battery_percent: int = 87,
         firmware: str = "1.0.0",
         max_mtu: int = 517,
+        refuse_pairing: bool = False,
     ) -> None:
         self._advertisement, self._scan_response = advertisement(name)
         if not 23 <= max_mtu <= 517:
@@ -156,6 +159,7 @@ class VirtualWearable:
         )
         self.battery_percent = battery_percent
         self._max_mtu = max_mtu
+        self._refuse_pairing = refuse_pairing
         self._source = source
         self._encoder = encoder
         self._fingerprinter = fingerprinter
@@ -173,7 +177,12 @@ class VirtualWearable:
     @property
     def is_connected(self) -> bool:
         """Whether a host is connected."""
-        return self._connection is not None
+        return self._link is not None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether a host is connected and the link encrypted."""
+        return self._link is not None and bool(self._link.connection.is_encrypted)
 
     @property
     def device_firmware(self) -> Firmware:
@@ -207,7 +216,7 @@ class VirtualWearable:
             encode_time_s=self._encode_time_s,
         )
         device = Device.with_hci(self.name, hci.Address(self.address), hci_source, hci_sink)
-        device.pairing_config_factory = just_works
+        device.pairing_config_factory = no_pairing if self._refuse_pairing else just_works
         device.on(Device.EVENT_CONNECTION, self._on_connection)
         self._device = device
         self._service = OpenProfileService(
@@ -256,23 +265,19 @@ class VirtualWearable:
         if firmware.failure is not None:
             raise firmware.failure
 
-    async def notify_raw(self, value: bytes) -> None:
-        """Notify bytes on ``ppg`` as they are, the way a broken firmware would.
+    async def notify_raw(self, value: bytes, uuid: str = profile.PPG_UUID) -> None:
+        """Notify bytes as they are, on ``ppg`` or elsewhere, as a broken firmware would.
 
         Nothing happens without a host that takes notifications.
         """
-        connection = self._connection
-        if connection is not None:
-            server = connection.device.gatt_server
-            await server.notify_subscriber(connection, self._ppg, value)
-
-    @property
-    def _connection(self) -> Connection | None:
-        return None if self._link is None else self._link.connection
-
-    @property
-    def _ppg(self) -> Characteristic[bytes]:
-        return self._service.ppg
+        if self._link is None:
+            return
+        wanted = UUID(uuid)
+        for characteristic in self._service.characteristics:
+            if characteristic.uuid == wanted:
+                connection = self._link.connection
+                server = connection.device.gatt_server
+                await server.notify_subscriber(connection, characteristic, value)
 
     def _on_connection(self, connection: Connection) -> None:
         _LOGGER.debug("%s: connected to %s", self.name, connection.peer_address)

@@ -7,14 +7,15 @@ import contextlib
 import hashlib
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 from plethprint.ble.connection import Backoff, Connection, Connector
 from plethprint.ble.personality import StreamFormat
 from plethprint.block import Block
-from plethprint.block_queue import BlockQueue
+from plethprint.bounded_queue import BoundedQueue
 from plethprint.clock import HostClock
+from plethprint.device_fingerprints import DeviceFingerprints
 from plethprint.errors import (
     FrameError,
     LinkError,
@@ -22,6 +23,7 @@ from plethprint.errors import (
     PlethprintError,
     ProtocolError,
 )
+from plethprint.fingerprint import Fingerprint
 from plethprint.stream_statistics import StreamStatistics
 from plethprint.timeline import Timeline
 
@@ -84,9 +86,11 @@ class LiveStream:
         self._connection: Connection | None = None
         self._format: StreamFormat | None = None
         self._timeline: Timeline | None = None
-        self._queues: list[BlockQueue] = []
+        self._queues: list[BoundedQueue[Block]] = []
+        self._device_prints = DeviceFingerprints()
         self._start_stop = asyncio.Lock()
         self._streaming = False
+        self._start_cut_short = False  # START may have reached it: nobody waited to hear
         self._wanted: object | None = None  # stands for the stream whose frames are taken
         self._watchman: asyncio.Task[None] | None = None
         self._link_settled = asyncio.Event()  # a link is there, or none will come
@@ -133,7 +137,9 @@ class LiveStream:
             **counts,
             reconnects=self._reconnects,
             stalls=self._stalls,
-            decode_errors=self._decode_errors,
+            decode_errors=self._decode_errors + self._device_prints.decode_errors,
+            device_fingerprints=self._device_prints.received,
+            dropped_fingerprints=self._device_prints.dropped,
             dropped_frames=self._dropped + sum(queue.dropped for queue in self._queues),
             clock_drift_ppm=0.0 if timeline is None else timeline.clock.drift_ppm,
             stream_sha256=self._digest.hexdigest(),
@@ -156,6 +162,7 @@ class LiveStream:
             if connection is not None and self._streaming and not connection.link.is_lost:
                 with contextlib.suppress(PlethprintError):
                     await connection.driver.stop()
+            await self._stop_fingerprints()
         finally:
             self._streaming = False
             self._wanted = None
@@ -163,12 +170,13 @@ class LiveStream:
                 self._hand_out(self._timeline.flush())
             for queue in self._queues:
                 queue.end()
+            self._device_prints.end()
             self._failure = self._failure or LinkLostError("the session is closed")
             if self._connection is not None:
                 await self._connection.link.close()
 
     @contextlib.asynccontextmanager
-    async def subscribe(self) -> AsyncIterator[tuple[BlockQueue, StreamFormat]]:
+    async def subscribe(self) -> AsyncIterator[tuple[BoundedQueue[Block], StreamFormat]]:
         """Have the stream run, and its blocks put into a queue.
 
         Raises
@@ -176,7 +184,7 @@ class LiveStream:
         LinkError, ProtocolError
             The stream could not be started.
         """
-        queue = BlockQueue()
+        queue = BoundedQueue[Block]("samples", lambda block: len(block.samples))
         self._queues.append(queue)  # before the start: the first frame may come with it
         try:
             stream_format = await self._started()
@@ -188,24 +196,64 @@ class LiveStream:
             if not self._queues and self._watchman is not None:
                 await self._stop()
 
-    async def _started(self) -> StreamFormat:
+    @contextlib.asynccontextmanager
+    async def subscribe_fingerprints(
+        self, hop_s: float
+    ) -> AsyncIterator[BoundedQueue[Fingerprint]]:
+        """Have the wearable make fingerprints itself, and these put into a queue.
+
+        Raises
+        ------
+        LinkError, ProtocolError
+            They could not be started.
+        ValueError
+            Somebody else takes them at another hop.
+        """
+        prints = self._device_prints
+        try:
+            with prints.consumer(hop_s) as queue:
+                await self._on_a_link(lambda connection: prints.start(connection.driver))
+                yield queue
+        finally:
+            if self._watchman is not None:
+                async with self._start_stop:
+                    await self._stop_fingerprints()
+
+    async def _stop_fingerprints(self) -> None:
+        prints = self._device_prints
+        connection = self._connection
+        if prints.hop_s is None or connection is None:
+            return
+        if self._watchman is not None and prints.has_consumers:
+            return
+        with contextlib.suppress(PlethprintError):
+            await prints.stop(connection.driver)
+
+    async def _on_a_link(self, work: Callable[[Connection], Awaitable[None]]) -> None:
+        """Do it on a link that lives; again on the next one when it drops meanwhile."""
         while True:
             await self._link_settled.wait()
             connection = self.connection
             try:
                 async with self._start_stop:
-                    if not self._streaming:
-                        self._heard_s = self._uptime_s()
-                        await self._start(connection)
-                        self._streaming = True
+                    await work(connection)
+                return
             except LinkLostError:
                 # It dropped just now; the watch brings it back, or gives up and says so.
                 if not (connection.link.is_lost and self._options.reconnect):
                     raise
                 await asyncio.sleep(_YIELD_S)
-                continue
-            assert self._format is not None
-            return self._format
+
+    async def _started(self) -> StreamFormat:
+        async def start(connection: Connection) -> None:
+            if not self._streaming:
+                self._heard_s = self._uptime_s()
+                await self._start(connection)
+                self._streaming = True
+
+        await self._on_a_link(start)
+        assert self._format is not None
+        return self._format
 
     async def _start(self, connection: Connection) -> None:
         early: list[tuple[bytes, float]] = []
@@ -221,11 +269,15 @@ class LiveStream:
                 early.append((payload, self._host_clock.now()))
 
         # Frames may come before the answer to START says what they are.
-        stream_format = await connection.driver.start(
-            on_payload,
-            sample_rate_hz=self._options.sample_rate_hz,
-            channels=self._options.channels,
-        )
+        try:
+            stream_format = await connection.driver.start(
+                on_payload,
+                sample_rate_hz=self._options.sample_rate_hz,
+                channels=self._options.channels,
+            )
+        except asyncio.CancelledError:
+            self._start_cut_short = True
+            raise
         if self._format is None:
             self._format = stream_format
             self._timeline = Timeline(stream_format.sample_rate_hz)
@@ -242,11 +294,11 @@ class LiveStream:
 
     async def _stop(self) -> None:
         async with self._start_stop:
-            if self._queues or not self._streaming:
+            if self._queues or not (self._streaming or self._start_cut_short):
                 return
             with contextlib.suppress(PlethprintError):
                 await self.connection.driver.stop()
-            self._streaming = False
+            self._streaming = self._start_cut_short = False
             self._wanted = None
             if self._timeline is not None:
                 self._timeline.pause()
@@ -371,6 +423,7 @@ class LiveStream:
                 self._timeline.host_clock_stepped(step_s)
             if self._streaming:
                 await self._start(connection)
+            await self._device_prints.start(connection.driver)
 
     def _fail(self, error: LinkError | ProtocolError) -> None:
         self._failure = error
@@ -378,6 +431,7 @@ class LiveStream:
         self._wanted = None
         for queue in self._queues:
             queue.end(error)
+        self._device_prints.end(error)
         self._link_settled.set()
 
 

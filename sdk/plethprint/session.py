@@ -31,6 +31,7 @@ from plethprint.live_stream import LiveStream, StreamOptions
 if TYPE_CHECKING:
     from plethprint.ble.calibration import Calibration
     from plethprint.ble.info import Info
+    from plethprint.fingerprint import Fingerprint
     from plethprint.fingerprinter import Fingerprinter
     from plethprint.package import ModelPackage
     from plethprint.stream_statistics import StreamStatistics
@@ -300,6 +301,36 @@ class Wearable:
                 for fingerprint in live.push(block):
                     yield fingerprint
             for fingerprint in live.finish():
+                yield fingerprint
+
+    async def device_fingerprints(
+        self, hop_s: float = 5.0
+    ) -> AsyncGenerator[Fingerprint, None]:
+        """Stream fingerprints that the wearable computes itself, no raw PPG needed.
+
+        Parameters
+        ----------
+        hop_s : float, optional
+            Seconds from the start of one window to the next, 0.1..60.
+
+        Yields
+        ------
+        Fingerprint
+            As it came: ``start`` is on the wearable's clock, set to the host's when the
+            link was made. What the wearable made while the link was away comes later as
+            far as it kept it; what is absent shows as a jump of ``start``.
+
+        Raises
+        ------
+        ProtocolError
+            The wearable makes none (no ``Features.FINGERPRINTS`` in `info`), or refused.
+        ValueError
+            Another consumer takes them at another hop.
+        LinkLostError
+            The link was lost and did not come back.
+        """
+        async with self._stream.subscribe_fingerprints(hop_s) as queue:
+            while (fingerprint := await queue.get()) is not None:
                 yield fingerprint
 
     async def self_test(self, windows: int | None = None) -> SelfTestReport:

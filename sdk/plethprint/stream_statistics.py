@@ -47,9 +47,13 @@ class StreamStatistics:
     stalls: int = 0
     """Silences longer than the watchdog's first limit, link up."""
     decode_errors: int = 0
-    """Notifications that were not valid frames; dropped."""
+    """Notifications that were not valid frames, or fingerprints; dropped."""
     dropped_frames: int = 0
     """Frames dropped, oldest first, because a consumer was too slow."""
+    device_fingerprints: int = 0
+    """Fingerprints received that the wearable made itself."""
+    dropped_fingerprints: int = 0
+    """Of these, dropped, oldest first, because a consumer was too slow."""
     clock_drift_ppm: float = 0.0
     """How much slower the device's clock runs than the host's."""
     stream_sha256: str = ""

@@ -60,6 +60,19 @@ def make_wearable(
 
 
 @pytest.fixture
+def make_fingerprinting(
+    make_wearable: Callable[..., VirtualWearable], package: ModelPackage
+) -> Callable[..., VirtualWearable]:
+    """Make a virtual wearable that fingerprints on its own with the tiny package."""
+    from plethprint.fingerprinter import Fingerprinter
+
+    def make(**options: Any) -> VirtualWearable:
+        return make_wearable(fingerprinter=Fingerprinter(package, "onnx"), **options)
+
+    return make
+
+
+@pytest.fixture
 def play(make_wearable: Callable[..., VirtualWearable]) -> Callable[..., Any]:
     """Play a scenario with a wearable on virtual time; no task may be left behind."""
     from plethprint_sim import virtual_time

@@ -144,7 +144,7 @@ def test_start_is_the_host_time_of_the_first_sample_despite_a_drifting_clock(
     async def scenario(world: VirtualWorld) -> list[tuple[float, float]]:
         async with session(world, package=package) as wearable:
             prints = await prints_for(wearable, 150.0)
-            clock = worn.device_firmware._clock
+            clock = worn.device_firmware.clock
             # Sample i is taken at this moment of the loop, and so of the wall clock.
             return [(fp.start, 1.7e9 + clock.host_time_s(fp.first_index)) for fp in prints]
 
@@ -376,11 +376,8 @@ def test_garbage_notifications_are_counted_and_warned_of_once_per_kind(
             frames = asyncio.ensure_future(blocks_for(wearable, 12.0))
             await asyncio.sleep(3.0)
             rng = np.random.default_rng(0)
-            connection = worn._connection
             for size in [0, 1, 5, 17, 40, 100, 200] * 3:
-                await connection.device.gatt_server.notify_subscriber(
-                    connection, worn._ppg, rng.bytes(size)
-                )
+                await worn.notify_raw(rng.bytes(size))
                 await asyncio.sleep(0.1)
             return wearable, await frames
 
@@ -540,7 +537,7 @@ def test_the_stream_runs_only_while_somebody_listens(play: Play) -> None:
             assert wearable.sample_rate_hz is None
             await blocks_for(wearable, 3.0)
             assert wearable.sample_rate_hz == RATE_HZ
-            assert worn.device_firmware._channel_mask == 0
+            assert not worn.device_firmware.is_streaming
             before = wearable.stats
             await asyncio.sleep(20.0)
             assert wearable.stats == before
@@ -549,6 +546,22 @@ def test_the_stream_runs_only_while_somebody_listens(play: Play) -> None:
             assert blocks[0].gap is None
             assert wearable.stats.missing_samples == 0
             assert wearable.stats.samples > before.samples
+
+    play(scenario)
+
+
+def test_a_start_that_nobody_waited_for_is_taken_back(play: Play) -> None:
+    async def scenario(world: VirtualWorld) -> None:
+        (worn,) = world.wearables
+        async with session(world) as wearable:
+            for moment_s in (0.01, 0.03, 0.045, 0.06, 0.08):
+                first = asyncio.ensure_future(anext(wearable.frames()))
+                await asyncio.sleep(moment_s)
+                first.cancel()
+                await asyncio.wait({first})
+                await asyncio.sleep(0.5)
+                assert not worn.device_firmware.is_streaming, moment_s
+            assert len(await blocks_for(wearable, 3.0)) > 10
 
     play(scenario)
 
@@ -670,7 +683,7 @@ def test_pairing_is_done_at_once_or_never_or_when_needed(
     async def scenario(world: VirtualWorld) -> tuple[bool, Any]:
         (worn,) = world.wearables
         async with session(world, pair=pair) as wearable:
-            assert worn._connection.is_encrypted == wearable.paired
+            assert worn.is_encrypted == wearable.paired
             if pair is False:
                 assert wearable.calibration is None
                 await wearable.pair()
@@ -685,31 +698,19 @@ def test_pairing_is_done_at_once_or_never_or_when_needed(
 def test_refused_pairing_is_an_error_only_when_pairing_was_asked_for(
     play: Play, make_wearable: Callable[..., VirtualWearable]
 ) -> None:
-    def refuse(world: VirtualWorld) -> None:
-        from bumble.pairing import PairingConfig, PairingDelegate
-
-        class Refusing(PairingDelegate):
-            async def accept(self) -> bool:
-                return False
-
-        (worn,) = world.wearables
-        worn._device.pairing_config_factory = lambda _: PairingConfig(delegate=Refusing())
-
     async def forced(world: VirtualWorld) -> None:
-        refuse(world)
         with pytest.raises(PairingError):
             async with session(world, pair=True):
                 pass
 
     async def lenient(world: VirtualWorld) -> None:
-        refuse(world)
         async with session(world) as wearable:
             assert not wearable.paired
             assert wearable.calibration is None
             assert len(await blocks_for(wearable, 2.0)) > 10
 
-    play(forced)
-    play(lenient)
+    play(forced, wearable=make_wearable(refuse_pairing=True))
+    play(lenient, wearable=make_wearable(refuse_pairing=True))
 
 
 def test_a_damaged_calibration_is_told_and_the_stream_goes_on(
@@ -749,18 +750,17 @@ def test_what_the_wearable_cannot_do_is_refused_in_one_sentence(
     play(scenario)
 
 
-def test_a_refused_control_request_carries_its_status(play: Play) -> None:
+def test_a_refused_control_request_carries_its_status(
+    play: Play, make_fingerprinting: Callable[..., VirtualWearable]
+) -> None:
     async def scenario(world: VirtualWorld) -> None:
         async with session(world) as wearable:
-            driver: Any = wearable._stream.connection.driver
-            request = profile.ControlRequest(
-                profile.Opcode.START, rate_mhz=1, channel_mask=1
-            )
-            with pytest.raises(ControlError, match="UNSUPPORTED_RATE") as caught:
-                await driver.request(request)
-            assert caught.value.status == profile.ControlStatus.UNSUPPORTED_RATE
+            with pytest.raises(ControlError, match="BAD_PARAMETER") as caught:
+                await anext(wearable.device_fingerprints(hop_s=0.05))
+            assert caught.value.opcode == profile.Opcode.START_FINGERPRINTS
+            assert caught.value.status == profile.ControlStatus.BAD_PARAMETER
 
-    play(scenario)
+    play(scenario, wearable=make_fingerprinting())
 
 
 def test_minutes_with_losses_are_accounted_for_to_the_sample(

@@ -42,7 +42,7 @@ class OpenDriver:
         self._control_lock = asyncio.Lock()
         self._responses = _Answers(link)
         self._test_ids = itertools.cycle(range(1, 256))
-        self._on_payload: Callable[[bytes], None] | None = None
+        self._takers: dict[str, Callable[[bytes], None]] = {}  # by characteristic
         self._test_lock = asyncio.Lock()
         self._test_answers: _Answers | None = None
 
@@ -95,7 +95,7 @@ class OpenDriver:
         """Subscribe, then start: no frame is sent before somebody listens."""
         rate_mhz = _chosen_rate(self.info, sample_rate_hz)
         mask = _chosen_mask(self.info, channels, self._link.mtu(profile.PPG_UUID))
-        await self._listen(on_payload)
+        await self._listen(profile.PPG_UUID, "ppg", on_payload)
         start = profile.ControlRequest(
             profile.Opcode.START, rate_mhz=rate_mhz, channel_mask=mask
         )
@@ -114,28 +114,53 @@ class OpenDriver:
             )
         return StreamFormat(state.rate_mhz / 1000, streamed)
 
-    async def _listen(self, on_payload: Callable[[bytes], None]) -> None:
+    async def stop(self) -> None:
+        """Stop the stream and the subscription."""
+        await self.request(profile.ControlRequest(profile.Opcode.STOP))
+        await self._unlisten(profile.PPG_UUID, "ppg")
+
+    async def start_fingerprints(
+        self, on_payload: Callable[[bytes], None], *, hop_s: float
+    ) -> None:
+        """Subscribe, then have fingerprints made."""
+        if profile.Features.FINGERPRINTS not in self.info.features:
+            raise ProtocolError("the wearable makes no fingerprints of its own")
+        start = profile.ControlRequest(
+            profile.Opcode.START_FINGERPRINTS, hop_ms=round(hop_s * 1000)
+        )
+        start.to_bytes()  # refuses what does not fit before anything is sent
+        await self._listen(profile.FINGERPRINT_UUID, "fingerprint", on_payload)
+        await self.request(start)
+
+    async def stop_fingerprints(self) -> None:
+        """Have no more made, and end the subscription; fine when there is none."""
+        if profile.FINGERPRINT_UUID not in self._takers:
+            return
+        await self.request(profile.ControlRequest(profile.Opcode.STOP_FINGERPRINTS))
+        await self._unlisten(profile.FINGERPRINT_UUID, "fingerprint")
+
+    async def _listen(
+        self, uuid: str, name: str, on_payload: Callable[[bytes], None]
+    ) -> None:
         # A START or STOP that failed may have left the subscription: it serves again.
-        subscribed = self._on_payload is not None
-        self._on_payload = on_payload
+        subscribed = uuid in self._takers
+        self._takers[uuid] = on_payload
         if subscribed:
             return
 
         def hand_over(payload: bytes) -> None:
-            if self._on_payload is not None:
-                self._on_payload(payload)
+            if (taker := self._takers.get(uuid)) is not None:
+                taker(payload)
 
         try:
-            await self._link.subscribe(profile.PPG_UUID, "ppg", hand_over)
+            await self._link.subscribe(uuid, name, hand_over)
         except BaseException:
-            self._on_payload = None
+            self._takers.pop(uuid, None)
             raise
 
-    async def stop(self) -> None:
-        """Stop the stream and the subscription."""
-        await self.request(profile.ControlRequest(profile.Opcode.STOP))
-        await self._link.unsubscribe(profile.PPG_UUID, "ppg")
-        self._on_payload = None
+    async def _unlisten(self, uuid: str, name: str) -> None:
+        await self._link.unsubscribe(uuid, name)
+        self._takers.pop(uuid, None)
 
     def decode(self, payload: bytes) -> profile.PpgFrame:
         """Decode one notification of the stream."""

@@ -88,6 +88,23 @@ class Driver(Protocol):
             Not a frame.
         """
 
+    async def start_fingerprints(
+        self, on_payload: Callable[[bytes], None], *, hop_s: float
+    ) -> None:
+        """Have the wearable make fingerprints itself; their bytes go to `on_payload`.
+
+        Each is in the wire format of `plethprint.Fingerprint`. One that makes them every
+        `hop_s` already goes on.
+
+        Raises
+        ------
+        ProtocolError
+            The wearable makes none, or refused.
+        """
+
+    async def stop_fingerprints(self) -> None:
+        """Have the wearable make no more; fine when it makes none."""
+
     async def self_test(self, window: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
         """Have the wearable's own encoder run one int8 window; return its vector (D,).
 
