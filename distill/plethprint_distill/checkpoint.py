@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
@@ -10,7 +11,6 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from plethprint.errors import PackageIncompatibleError
@@ -23,7 +23,7 @@ _CONFIG = "config_json"
 
 def save_teacher(teacher: M2AE, path: Path) -> None:
     """Write an .npz of float16 weights: half the size, far finer than training noise."""
-    arrays: dict[str, npt.NDArray[Any]] = {
+    arrays: dict[str, Any] = {
         k: v.cpu().numpy().astype(np.float16) for k, v in teacher.state_dict().items()
     }
     # The settled space is an exact map of float32: rounding it would tilt the fingerprints.
@@ -31,7 +31,8 @@ def save_teacher(teacher: M2AE, path: Path) -> None:
         arrays[name] = teacher.state_dict()[name].cpu().numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays[_CONFIG] = np.array(json.dumps(asdict(teacher.config)))
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    # No `allow_pickle` here: before numpy 2.1 it would be taken for one more array.
+    np.savez_compressed(path, **arrays)
 
 
 def load_teacher(path: Path) -> M2AE:
@@ -59,7 +60,9 @@ def load_teacher(path: Path) -> M2AE:
         ValueError,
         TypeError,
         RuntimeError,
+        EOFError,
         BadZipFile,
+        zlib.error,
         UnpicklingError,
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)

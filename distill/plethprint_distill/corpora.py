@@ -11,7 +11,6 @@ import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +60,7 @@ def decode(path: Path) -> dict[str, npt.NDArray[np.generic]]:
         # Opened here: numpy leaves a file open that turns out to be no archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             raw = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+    except Exception as error:  # zipfile, zlib, tokenize: numpy lets them all through
         raise RecordingError(f"{path} is not a readable npz: {error}") from error
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     for key, codes in raw.items():

@@ -81,7 +81,15 @@ def prepare(
 
 
 def _prepare_corpus(name: str, folder: Path, out: Path, jobs: int, progress: bool) -> None:
-    recordings = list(CORPORA[name].read(folder))
+    try:
+        recordings = list(CORPORA[name].read(folder))
+    except (OSError, LookupError, ValueError) as error:
+        if isinstance(error, RecordingError):
+            raise
+        reason = str(error) if isinstance(error, OSError) else repr(error)
+        raise RecordingError(
+            f"{folder} does not hold the corpus {name} as expected: {reason}"
+        ) from error
     tasks = (delayed(_windows)(recording) for recording in recordings)
     found = Parallel(n_jobs=jobs, return_as="generator")(tasks)
     bar = tqdm(found, total=len(recordings), desc=name, disable=not progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from plethprint.errors import RecordingError
 from plethprint.signal import PPG
 from plethprint_distill.corpora import CORPORA, CorpusRecording
 from plethprint_distill.overlap import best_match, find_overlaps
-from plethprint_distill.prepare import load_training_sets
+from plethprint_distill.prepare import load_training_sets, prepare
 from plethprint_distill.splits import (
     LEFT_OUT_RECORDS,
     TRAINING_CORPORA,
@@ -87,6 +88,25 @@ def test_a_torn_file_and_an_empty_folder_give_one_sentence(tmp_path: Path) -> No
         list(CORPORA["stress_predict"].read(tmp_path))
     with pytest.raises(RecordingError, match="no prepared window set"):
         load_training_sets(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "labels.csv").unlink(), "labels.csv"),
+        (lambda folder: (folder / "labels.csv").write_text("subject,age\n"), "bidmc01"),
+        (lambda folder: np.savez(folder / "bidmc01.npz", ppg=np.zeros(9)), "fs_ppg"),
+        (lambda folder: (folder / "bidmc01.npz").write_bytes(b"PK\x03\x04"), "npz"),
+    ],
+)
+def test_a_corpus_that_is_not_as_expected_is_told_by_its_folder(
+    tmp_path: Path, change: Callable[[Path], object], message: str
+) -> None:
+    write_bidmc(tmp_path / "bidmc")
+    change(tmp_path / "bidmc")
+    with pytest.raises(RecordingError, match=message) as caught:
+        prepare(tmp_path, tmp_path / "out", virtual=0, jobs=1, progress=False)
+    assert str(tmp_path / "bidmc") in str(caught.value)
 
 
 def test_a_pair_becomes_windows_with_beats_read_from_its_ecg() -> None:

@@ -89,6 +89,29 @@ def test_the_settled_space_is_centred_and_spread_wider(
     assert (after * again).sum(axis=1).min() > 0.9999
 
 
+def test_a_saved_teacher_holds_its_weights_and_its_shape_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def before_numpy_2_1(file: Path, **arrays: np.ndarray) -> None:  # type: ignore[type-arg]
+        written.update(arrays)  # `allow_pickle` was an array like any other
+
+    written: dict[str, object] = {}
+    monkeypatch.setattr(np, "savez_compressed", before_numpy_2_1)
+    teacher = M2AE(PRESETS["tiny"])
+    save_teacher(teacher, tmp_path / "teacher.npz")
+    assert written.keys() == {*teacher.state_dict(), "config_json"}
+
+
+def test_a_torn_teacher_is_refused_wherever_it_is_torn(tmp_path: Path) -> None:
+    save_teacher(M2AE(PRESETS["tiny"]), tmp_path / "teacher.npz")
+    whole = (tmp_path / "teacher.npz").read_bytes()
+    for place in range(0, len(whole), len(whole) // 40):
+        for torn in (whole[:place], whole[:place] + b"\xff" * 60 + whole[place + 60 :]):
+            (tmp_path / "torn.npz").write_bytes(torn)
+            with pytest.raises(PackageIncompatibleError, match="is not a teacher"):
+                load_teacher(tmp_path / "torn.npz")
+
+
 def test_a_file_that_is_no_teacher_is_refused_in_one_sentence(tmp_path: Path) -> None:
     for name, content in (("a.npz", b"PK\x03\x04 torn"), ("b.pt", b"nonsense")):
         (tmp_path / name).write_bytes(content)
