@@ -6,7 +6,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,13 +58,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--method", default="auto", help="auto (default), min-max, p99.99 or p99.9"
     )
-    parser.add_argument("--windows", type=int, default=512, help="windows that set ranges")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--windows", type=_at_least(1), default=512, help="windows that set ranges"
+    )
+    parser.add_argument("--seed", type=_at_least(0), default=0)
     parser.add_argument("--name", help="name of the package, over that of about.json")
     parser.add_argument("--key", type=Path, help="Ed25519 signing key (PEM)")
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
     parser.add_argument("--verbose", action="store_true", help="the converters' logs too")
     return parser
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{number} is below {least}")
+        return number
+
+    return whole_number
 
 
 def _run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -52,17 +52,26 @@ class About:
         Raises
         ------
         PackageIncompatibleError
-            The file is not a JSON object with these keys alone.
+            The file is not a JSON object with these keys alone, each of its type.
         """
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
-            return cls(
+            about = cls(
                 **{**fields, "training_data": tuple(fields.get("training_data", ()))}
             )
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise PackageIncompatibleError(
                 f"{path} does not describe a student: {error}"
             ) from error
+        for name in ("name", "version", "teacher", "notes"):
+            if not isinstance(getattr(about, name), str):
+                raise PackageIncompatibleError(f"{name} in {path} must be a string")
+        for name in ("figures", "teacher_least"):
+            if not isinstance(getattr(about, name), dict):
+                raise PackageIncompatibleError(f"{name} in {path} must be an object")
+        if not all(isinstance(row, dict) for row in about.training_data):
+            raise PackageIncompatibleError(f"training_data in {path} must be objects")
+        return about
 
 
 def load_student(path: str | Path) -> Student:
@@ -92,8 +101,10 @@ def load_student(path: str | Path) -> Student:
     except (
         OSError,
         RuntimeError,
-        KeyError,
+        LookupError,
         TypeError,
+        ValueError,
+        AttributeError,
         EOFError,
         pickle.UnpicklingError,
     ) as error:
@@ -113,8 +124,9 @@ def load_windows(path: str | Path) -> npt.NDArray[np.int8]:
         The file cannot be read as an array of numbers.
     """
     try:
-        windows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with Path(path).open("rb") as file:  # numpy leaves open what turns out no array
+            windows = np.load(file, allow_pickle=False)
+    except Exception as error:  # zipfile, tokenize: numpy lets them all through
         raise WindowShapeError(f"{path} holds no calibration windows: {error}") from error
     if not isinstance(windows, np.ndarray):
         raise WindowShapeError(f"{path} must be one array (.npy), not an archive")

@@ -230,6 +230,8 @@ def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
     shape = table.integers(0)
     raw = buffers[table.number(2, "I")].array(0, "u1")
     quantization = table.table(4)
+    if raw.size and code not in _TYPES:
+        raise PackageError(f"tensor {table.text(3)!r} holds numbers of a {dtype} not known")
     return Tensor(
         index,
         table.text(3),

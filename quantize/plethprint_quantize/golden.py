@@ -39,7 +39,7 @@ class GoldenSource:
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together."""
-        shape = (len(self.windows), PPG.window_samples)
+        shape = (len(self.windows) if self.windows.ndim else 0, PPG.window_samples)
         if self.windows.dtype != np.int8 or self.windows.shape != shape or not shape[0]:
             raise WindowShapeError(
                 f"golden windows must be int8 of shape (N, {PPG.window_samples}), these "
@@ -59,14 +59,22 @@ class GoldenSource:
         Raises
         ------
         WindowShapeError
-            An array is missing or has the wrong shape or type.
+            The file is no archive, or an array is missing or has the wrong shape or type.
         """
-        with np.load(path, allow_pickle=False) as archive:
-            names = ("windows", "teacher_both", "teacher_ppg")
-            missing = [name for name in names if name not in archive.files]
-            if missing:
-                raise WindowShapeError(f"{path} lacks the arrays {', '.join(missing)}")
-            return cls(*(archive[name] for name in names))
+        names = ("windows", "teacher_both", "teacher_ppg")
+        try:
+            # opened here: numpy leaves a file open that turns out to be no archive
+            with (
+                Path(path).open("rb") as file,
+                np.load(file, allow_pickle=False) as archive,
+            ):
+                arrays = {name: archive[name] for name in names if name in archive.files}
+        except Exception as error:  # zipfile, zlib, tokenize: numpy lets them all through
+            raise WindowShapeError(f"{path} is not a numpy archive: {error}") from error
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise WindowShapeError(f"{path} lacks the arrays {', '.join(missing)}")
+        return cls(*(arrays[name] for name in names))
 
 
 def run_tflite_micro(model: bytes, windows: Int8Array) -> Int8Array:

@@ -45,6 +45,33 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
         load_student(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "state",
+    [[], {"student": "no such preset"}, {"student": {"blocks": [1]}}, {"student": 3}],
+)
+def test_a_checkpoint_of_something_else_is_refused(tmp_path, state):
+    torch.save(state, tmp_path / "student.pt")
+    with pytest.raises(PackageIncompatibleError, match="not a student checkpoint"):
+        load_student(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": 3},
+        {"notes": ["x"]},
+        {"figures": []},
+        {"teacher_least": 0.9},
+        {"training_data": ["x"]},
+    ],
+)
+def test_a_description_of_the_wrong_type_is_refused_naming_the_field(tmp_path, fields):
+    path = tmp_path / "about.json"
+    path.write_text(json.dumps(fields))
+    with pytest.raises(PackageIncompatibleError, match=next(iter(fields))):
+        About.load(path)
+
+
 def test_a_missing_checkpoint_is_refused_by_path(tmp_path):
     with pytest.raises(PackageIncompatibleError, match=r"student\.pt"):
         load_student(tmp_path)
@@ -53,7 +80,8 @@ def test_a_missing_checkpoint_is_refused_by_path(tmp_path):
 def test_windows_that_are_no_array_are_refused(tmp_path):
     (tmp_path / "w.npy").write_bytes(b"nothing")
     np.savez(tmp_path / "w.npz", a=np.zeros(3))
-    for name in ("w.npy", "w.npz", "absent.npy"):
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "w.npz").read_bytes()[:90])
+    for name in ("w.npy", "w.npz", "cut.npz", "absent.npy", "."):
         with pytest.raises(WindowShapeError):
             load_windows(tmp_path / name)
 

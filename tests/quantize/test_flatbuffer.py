@@ -90,6 +90,21 @@ def test_damaged_bytes_are_read_or_refused_but_nothing_else_happens(tiny_model, 
     assert isinstance(graph, Graph)
 
 
+@pytest.mark.parametrize("kind", [1, 13, -1])
+def test_weights_of_a_type_not_known_are_refused(tiny_model, kind):
+    schema = pytest.importorskip(
+        "ai_edge_litert.schema_py_generated", reason="needs the `litert` extra"
+    )
+    flatbuffers = pytest.importorskip("flatbuffers")
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(tiny_model))
+    (subgraph,) = model.subgraphs
+    subgraph.tensors[subgraph.operators[0].inputs[1]].type = kind
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with pytest.raises(PackageError, match=f"type {kind} not known"):
+        read_tflite(bytes(builder.Output()))
+
+
 def test_a_file_of_another_kind_is_refused_by_name():
     with pytest.raises(PackageError, match=r"not a \.tflite model"):
         read_tflite(b"\x08\x08\x12\x0aplethprint" * 9)

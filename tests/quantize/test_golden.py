@@ -54,6 +54,23 @@ def test_an_archive_without_the_teacher_is_refused(tmp_path, windows):
         GoldenSource.load(path)
 
 
+def test_a_file_that_is_no_archive_is_refused(tmp_path):
+    np.save(tmp_path / "one.npy", vectors())
+    objects = {"windows": np.array([{}], dtype=object)}
+    np.savez(tmp_path / "objects.npz", **objects)
+    whole = (tmp_path / "objects.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.npz").write_text("nothing")
+    for name in ("one.npy", "objects.npz", "cut.npz", "text.npz", "absent.npz", "."):
+        with pytest.raises(WindowShapeError, match="not a numpy archive"):
+            GoldenSource.load(tmp_path / name)
+
+
+def test_a_single_number_is_no_windows():
+    with pytest.raises(WindowShapeError, match="int8"):
+        GoldenSource(np.array(1, np.int8), vectors(), vectors())
+
+
 @pytest.mark.parametrize("rows", [0, 3, 5])
 def test_teacher_vectors_of_other_windows_are_refused(windows, rows):
     with pytest.raises(WindowShapeError, match="teacher_both"):

@@ -39,6 +39,22 @@ def test_an_unknown_method_is_told_in_one_sentence(folder, capsys):
     assert "'guess' is not auto" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "wrong", [("--windows", "0"), ("--windows", "x"), ("--seed", "-1")]
+)
+def test_a_number_out_of_range_is_wrong_usage(folder, capsys, wrong):
+    with pytest.raises(SystemExit) as left:
+        main(arguments(folder, *wrong))
+    assert left.value.code == 2
+    assert wrong[0] in capsys.readouterr().err
+
+
+def test_a_golden_file_that_is_none_is_told_in_one_sentence(folder, capsys):
+    (folder / "golden.npz").write_bytes(b"PK\x03\x04 not really")
+    assert main(arguments(folder)) == 1
+    assert "golden.npz is not a numpy archive" in capsys.readouterr().err
+
+
 def test_models_and_report_are_written_when_there_are_no_golden_windows(
     folder, monkeypatch, capsys, tiny_model
 ):
