@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from plethprint.fingerprinter import Fingerprinter, FingerprintStream
     from plethprint.io import Recording, read_recording
     from plethprint.package import ModelPackage
-    from plethprint.session import connect
+    from plethprint.session import connect, scan
     from plethprint.signal import Preprocessor
     from plethprint.teacher import TeacherEncoder
 
@@ -42,6 +42,7 @@ __all__ = [
     "errors",
     "load_encoder",
     "read_recording",
+    "scan",
     "similarity",
 ]
 
@@ -61,6 +62,7 @@ _HOME_OF = {
     "connect": "plethprint.session",
     "load_encoder": "plethprint.encoder",
     "read_recording": "plethprint.io",
+    "scan": "plethprint.session",
     "similarity": "plethprint.fingerprint",
 }
 

@@ -91,7 +91,7 @@ async def scan(
     --------
     ::
 
-        for wearable in await plethprint.session.scan():
+        for wearable in await plethprint.scan():
             print(wearable.address, wearable.name, wearable.rssi_dbm)
     """
     wanted = _wanted(personality)
