@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from plethprint.errors import SampleRateError, SignalError
+from plethprint.errors import MissingExtraError, SampleRateError, SignalError
 
 __all__ = ["PHYSIOLOGICAL_LAG_S", "align_pair", "estimate_lag_s"]
 
@@ -46,6 +46,8 @@ def estimate_lag_s(
     ------
     SampleRateError
         If the rate is not a positive number.
+    MissingExtraError
+        If scipy is not installed; the `sim` and `train` extras bring it.
     SignalError
         If the two differ in length, last less than 5 s, or one of them is flat.
 
@@ -58,8 +60,10 @@ def estimate_lag_s(
     >>> bool(0.2 < estimate_lag_s(ecg, ppg, 100.0) < 0.5)
     True
     """
-    from scipy import signal as scipy_signal
-
+    try:
+        from scipy import signal as scipy_signal
+    except ImportError as error:
+        raise MissingExtraError("sim", "Finding the lag of a pair") from error
     if not 0.0 < sample_rate_hz < np.inf:  # also refuses NaN
         raise SampleRateError(f"the sample rate must be positive, not {sample_rate_hz} Hz")
     pair = [np.asarray(x, dtype=np.float64) for x in (ecg, ppg)]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from plethprint.biquad import butterworth_band_pass, run_biquads
 from plethprint.bridge import GapBridge
 from plethprint.errors import SampleRateError, SignalError, WindowShapeError
 from plethprint.resample import MAX_RATE_HZ, MIN_RATE_HZ, Resampler, resample_rows
@@ -107,22 +108,14 @@ class Window:
 @lru_cache(maxsize=8)
 def band_pass(spec: SignalSpec) -> FloatArray:
     """Biquads of the band-pass, shape (order, 6): b0 b1 b2 1 a1 a2 each."""
-    from scipy import signal as scipy_signal
-
-    sections: FloatArray = scipy_signal.butter(
-        spec.order, spec.band_hz, "bandpass", fs=spec.rate_hz, output="sos"
-    )
-    return sections
+    return butterworth_band_pass(spec.order, spec.band_hz, spec.rate_hz)
 
 
 def _filter(
     samples: FloatArray, state: FloatArray, spec: SignalSpec
 ) -> tuple[FloatArray, FloatArray]:
     """Band-pass (..., T); the state is (order, ..., 2), zeros before the first sample."""
-    from scipy import signal as scipy_signal
-
-    filtered, state = scipy_signal.sosfilt(band_pass(spec), samples, axis=-1, zi=state)
-    return filtered, state
+    return run_biquads(band_pass(spec), samples, state)
 
 
 def _normalise(
