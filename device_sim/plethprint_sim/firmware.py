@@ -116,6 +116,8 @@ class Firmware:
         self._frame_samples = 1
         self._stream_from = 0
         self._sequence = 0
+        # What was asked for on this very link: nothing else is sent on it.
+        self._sends_ppg = self._sends_fingerprints = False
         self._fingerprint_stream: Any = None
         self._hop_ms = 0  # of that stream
         self._fingerprints_from = 0
@@ -202,6 +204,7 @@ class Firmware:
         if fitting == 0:
             return _Status.MTU_TOO_SMALL, nothing
         self._frame_samples = min(fitting, self._block_samples)
+        self._sends_ppg = True
         if mask == self._channel_mask:
             return _Status.OK, profile.StreamFlags.RESUMED
         self._buffer.clear()
@@ -227,6 +230,7 @@ class Firmware:
         )
         if size > profile.longest_value(link.mtu):
             return _Status.MTU_TOO_SMALL, nothing
+        self._sends_fingerprints = True
         if self.is_fingerprinting and request.hop_ms == self._hop_ms:
             return _Status.OK, profile.StreamFlags.RESUMED
         self._hop_ms = request.hop_ms
@@ -307,12 +311,15 @@ class Firmware:
 
     def next_ppg(self, longest_bytes: int) -> bytes | None:
         """Take the next PPG frame to notify, None when there is none."""
+        if not self._sends_ppg:
+            return None
         frame = self._buffer.take(longest_bytes)
         return None if frame is None else frame.to_bytes()
 
     def next_fingerprint(self) -> bytes | None:
         """Take the next fingerprint to notify, None when there is none."""
-        return self._fingerprints.popleft() if self._fingerprints else None
+        ready = self._sends_fingerprints and self._fingerprints
+        return self._fingerprints.popleft() if ready else None
 
     async def self_test(self, value: bytes) -> profile.SelfTestResult | None:
         """Take one self-test message; the result when it was the last one."""
@@ -350,6 +357,7 @@ class Firmware:
     def on_link_lost(self) -> None:
         """The host is gone: keep sampling into the buffer for a while."""
         self._self_test = profile.SelfTestReceiver()
+        self._sends_ppg = self._sends_fingerprints = False
         self._linger = asyncio.get_running_loop().call_later(
             self.info.linger_s, self.switch_off
         )

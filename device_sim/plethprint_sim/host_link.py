@@ -85,6 +85,7 @@ class HostLink:
         response = self._firmware.answer(value, link)
         _LOGGER.debug("%s -> %s", value.hex(), response)
         self._responses.put_nowait(response.to_bytes())
+        self._work.set()  # a START releases what waits
 
     def on_self_test(self, value: bytes) -> None:
         """Take a write to the self-test characteristic."""

@@ -259,6 +259,28 @@ def test_a_stream_survives_a_lost_link_and_loses_only_what_the_buffer_could_not_
     assert response.state.next_index - after[0].first_index == pytest.approx(250, abs=16)
 
 
+def test_nothing_of_an_earlier_link_is_sent_before_start(
+    connected: Connected, ramp: Any
+) -> None:
+    async def scenario(world: VirtualWorld) -> None:
+        async with connected(world) as before:
+            await before.listen()
+            await before.start(0b01)
+            await asyncio.sleep(3.0)
+            world.link_loss()
+        async with connected(world) as after:
+            await after.listen()
+            await asyncio.sleep(1.0)
+            assert after.notified == []
+            response = await after.start(0b10)  # another channel
+            assert profile.StreamFlags.RESUMED not in response.state.flags
+            await asyncio.sleep(1.0)
+            assert after.frames[0].first_index >= response.state.next_index
+            assert after.frames[0].counts[0, 0] == 1000 + after.frames[0].first_index
+
+    play(scenario, VirtualWearable(ramp(columns=2), channels=_two()))
+
+
 def test_a_short_absence_leaves_no_gap(connected: Connected, ramp: Any) -> None:
     async def scenario(world: VirtualWorld) -> tuple[Any, Any]:
         async with connected(world) as before:
