@@ -35,13 +35,18 @@ def test_windows_that_cannot_calibrate_are_refused(wrong):
         choose_windows(wrong)
 
 
-def test_min_max_is_what_the_float_graph_reaches(deploy, windows):
+def test_ranges_are_what_the_float_graph_reaches_and_headroom_for_the_fingerprint(
+    deploy, windows
+):
     ranges = measure_ranges(deploy, windows)
     with torch.no_grad():
         x = torch.from_numpy(windows[:, None, None].astype(np.float32) * PPG.input_scale)
         steps = [step.numpy() for step in deploy.activations(x.float())]
     expected = [(step.min(), step.max()) for step in steps]
-    np.testing.assert_allclose(ranges.steps, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ranges.steps[:-1], expected[:-1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        ranges.steps[-1], HEADROOM * np.array(expected[-1]), rtol=1e-5, atol=1e-6
+    )
     assert ranges.windows == len(windows)
 
 
