@@ -85,7 +85,22 @@ class Fingerprinter:
         return self.encoder.runtime
 
     def encode(self, window: Window) -> Fingerprint:
-        """Give the fingerprint of one window; `start` is the window's own."""
+        """Give the fingerprint of one window; `start` is the window's own.
+
+        Raises
+        ------
+        WindowShapeError
+            If the window's samples are not int8 of shape (T,).
+        EncoderError
+            If the runtime fails.
+
+        Examples
+        --------
+        >>> from plethprint.signal import windows_of
+        >>> (window,) = windows_of(np.sin(np.arange(640) / 9.0), 64.0)
+        >>> Fingerprinter().encode(window).dim
+        64
+        """
         return self._encode([window])[0]
 
     def embed(
@@ -130,7 +145,7 @@ class Fingerprinter:
         if samples.ndim != 1:
             return stream.push(samples)  # which says what is wrong with them
         prints = []
-        size = int(_CHUNK_S * sample_rate_hz)
+        size = int(_CHUNK_S * float(sample_rate_hz))
         for first in range(0, samples.size, size):
             prints += stream.push(samples[first : first + size])
         return prints + stream.flush()
@@ -194,6 +209,20 @@ class Fingerprinter:
         """Open a stream: push samples as they come, take fingerprints as they are ready.
 
         The arguments are those of `embed`.
+
+        Raises
+        ------
+        SampleRateError, SignalError
+            If the rate, the hop or the polarity cannot be used.
+
+        Examples
+        --------
+        >>> stream = Fingerprinter().stream(sample_rate_hz=50)
+        >>> chunks = np.split(np.sin(np.arange(1000) / 7.0), 10)
+        >>> [fp.start for chunk in chunks for fp in stream.push(chunk)]
+        [0.0, 5.0]
+        >>> [fp.start for fp in stream.flush()]
+        [10.0]
         """
         preprocessor = Preprocessor(
             sample_rate_hz, spec=PPG, hop_s=hop_s, polarity=polarity
@@ -209,12 +238,12 @@ class Fingerprinter:
             window_rows(rows[first : first + _CHUNK_ROWS], sample_rate_hz, spec=PPG)
             for first in range(0, len(rows), _CHUNK_ROWS)
         ]
-        length_s = rows.shape[1] / sample_rate_hz
+        length_s = rows.shape[1] / float(sample_rate_hz)
         if length_s > _MAX_ROW_S:
             _LOGGER.warning(
                 "rows last %.1f s at %g Hz, of which the first %g s are taken",
                 length_s,
-                sample_rate_hz,
+                float(sample_rate_hz),
                 PPG.window_s,
             )
         windows, missing = zip(*parts, strict=True)

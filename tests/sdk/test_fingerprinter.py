@@ -227,6 +227,14 @@ def test_a_rate_that_is_no_number_is_refused(fingerprinter, make_pulses, rate_hz
         fingerprinter.embed_windows(make_pulses(1), rate_hz)
 
 
+@pytest.mark.parametrize("rate_hz", ["64", np.float32(64), np.int16(64), 64])
+def test_a_rate_of_any_type_of_number_is_taken(fingerprinter, make_pulses, rate_hz):
+    rows = make_pulses(2)
+    expected = fingerprinter.embed_windows(rows, 64.0)
+    assert np.array_equal(fingerprinter.embed_windows(rows, rate_hz), expected)
+    assert fingerprinter.embed(rows[0], rate_hz) == fingerprinter.embed(rows[0], 64.0)
+
+
 @pytest.mark.parametrize("hop_s", [1e308, np.nan, np.inf, -5.0, None, "five"])
 def test_a_hop_that_makes_no_sense_is_refused(fingerprinter, make_pulses, hop_s):
     with pytest.raises(SignalError, match="hop_s"):
