@@ -202,9 +202,7 @@ def test_words_for_nothing_are_missing_samples(write, word):
 def test_a_decimal_comma_is_read(write):
     cells = [str(value).replace(".", ",") for value in PPG]
     times = [f"{n / 64:.6f}".replace(".", ",") for n in range(PPG.size)]
-    recording = read_recording(
-        write(table("Zeit;time_s;ppg", times, times, cells, sep=";"))
-    )
+    recording = read_recording(write(table("Zeit (s);PPG", times, cells, sep=";")))
     assert recording.ppg == pytest.approx(PPG)
     assert recording.sample_rate_hz == pytest.approx(64.0, rel=1e-3)
 

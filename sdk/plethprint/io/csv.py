@@ -27,7 +27,7 @@ __all__ = ["read_csv"]
 
 _PPG_WORDS = ("ppg", "pleth", "bvp", "green", "ir", "red")
 _ECG_NAMES = (["ii"], ["mlii"], ["i"])
-_TIME_WORDS = ("t", "time", "timestamp", "timestamps", "ts", "datetime", "seconds")
+_TIME_WORDS = ("t", "time", "timestamp", "timestamps", "ts", "datetime", "seconds", "zeit")
 _UNITS_S = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _ABOUT_WORDS = frozenset({*_TIME_WORDS[1:], "quality", "sqi", "valid", "status", "flag"})
 """A column with one of these in its name tells about a signal but is none."""
