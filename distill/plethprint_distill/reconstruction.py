@@ -139,6 +139,8 @@ def _best_lag(
 ) -> float:
     # Peaks are sampled from a few windows of the record: the lag is one number.
     some = np.linspace(0, len(rows) - 1, min(len(rows), 24)).astype(int)
+    if not any(true[b].size for b in rows[some]):  # no beat: no lag beats another
+        return 0.0
     lags = np.arange(-0.3, 0.301, 0.02)
     means = [np.nanmean(_scores(found, true, of[some], rows[some], g, 0.05)) for g in lags]
     return float(lags[int(np.argmax(means))])
