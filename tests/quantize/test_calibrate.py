@@ -4,7 +4,12 @@ import torch
 
 from plethprint.errors import WindowShapeError
 from plethprint.signal import PPG
-from plethprint_quantize.calibrate import choose_windows, float_fingerprints, measure_ranges
+from plethprint_quantize.calibrate import (
+    HEADROOM,
+    choose_windows,
+    float_fingerprints,
+    measure_ranges,
+)
 
 
 def test_the_same_seed_draws_the_same_windows(windows):
