@@ -22,7 +22,8 @@ PACKAGES = {"plethprint", "plethprint_sim", "plethprint_distill", "plethprint_qu
 BLOCKER = """
 import sys
 from importlib.machinery import PathFinder
-absent = {"torch", "onnx", "bumble", "ai_edge_litert", "tflite_micro", "sklearn", "wfdb"}
+absent = {"torch", "onnx", "bumble", "scipy", "ai_edge_litert", "tflite_micro", "sklearn",
+          "wfdb"}
 found = PathFinder.find_spec
 PathFinder.find_spec = lambda name, path=None, target=None: (
     None if name.partition(".")[0] in absent else found(name, path, target)
