@@ -53,7 +53,7 @@ def _heart_rate_table(rows: Mapping[str, Any]) -> list[str]:
         "teacher_ppg": "teacher on PPG, ridge probe",
         "student": "student, ridge probe",
         "student_untrained": "untrained student, ridge probe",
-        "beat_counting": "beat counting (`plethprint.quality`)",
+        "beat_counting": "beat counting (`plethprint.quality`; no rate: that mean)",
         "mean_of_training": "the training people's mean",
     }
     table = ["| heart rate, BIDMC | mean absolute error, bpm |", "|---|---|"]

@@ -8,6 +8,7 @@ direction (cosine), by neighbourhood (similarity matrices), by telling windows a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
@@ -21,6 +22,7 @@ from lightning.fabric import Fabric
 from torch.nn import functional as fn
 from tqdm import tqdm
 
+from plethprint.errors import PackageIncompatibleError
 from plethprint.signal import PPG
 from plethprint_distill.losses import contrast, masked_regression, relation
 from plethprint_distill.physiology import TARGETS
@@ -62,8 +64,20 @@ def teacher_targets(
     """The teacher's fingerprints of every training window, kept in `folder`.
 
     ECG and PPG together where the window has both, else PPG alone.
+
+    Raises
+    ------
+    PackageIncompatibleError
+        If the folder holds the work of another teacher.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    stamp, whose = folder / "teacher.sha256", _digest(teacher)
+    if stamp.is_file() and stamp.read_text() != whose:
+        raise PackageIncompatibleError(
+            f"{folder.parent} was begun with another teacher: remove it, or name another "
+            "folder"
+        )
+    stamp.write_text(whose)
     targets = {}
     for name, windows in sets.items():
         path = folder / f"{name}.npy"
@@ -81,6 +95,15 @@ def teacher_targets(
             path.unlink()
             return teacher_targets(teacher, sets, folder)
     return targets
+
+
+def _digest(teacher: M2AE) -> str:
+    """SHA-256 of the weights, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, weights in sorted(teacher.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weights.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def disturb(ppg: Float32Array, rng: np.random.Generator) -> Float32Array:

@@ -29,7 +29,7 @@ __all__ = ["hand_over", "training_data", "training_facts"]
 _CALIBRATION_WINDOWS = 2048
 _GOLDEN_WINDOWS = 256
 _GOLDEN_SEED = 987_654
-"""Far from the seeds of training wearers (`prepare` uses 1000 to 1019 times a million)."""
+"""Not among the seeds of training wearers: `prepare` uses 2000 to 2019."""
 
 
 def training_data(windows_dir: Path) -> list[dict[str, Any]]:

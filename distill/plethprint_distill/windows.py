@@ -113,6 +113,11 @@ def windows_of_recording(
         return None
     pulse = np.asarray(ppg, dtype=np.float64)
     heart = None if ecg is None else np.asarray(ecg, dtype=np.float64)
+    if heart is not None and recording.ecg_rate_hz != rate_hz:
+        raise RecordingError(
+            f"{recording.record}: ECG and PPG of one rate are needed, not "
+            f"{recording.ecg_rate_hz:g} and {rate_hz:g} Hz"
+        )
     if heart is not None:
         length = min(heart.size, pulse.size)
         try:

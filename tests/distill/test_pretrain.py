@@ -152,6 +152,15 @@ def test_targets_see_the_ecg_where_there_is_one(
     assert np.abs(both - alone).max() > 0.01
 
 
+def test_the_work_of_another_teacher_is_not_gone_on_with(
+    tmp_path: Path, sets: dict[str, WindowSet]
+) -> None:
+    torch.manual_seed(0)
+    teacher_targets(M2AE(PRESETS["tiny"]).eval(), sets, tmp_path)
+    with pytest.raises(PackageIncompatibleError, match="another teacher"):
+        teacher_targets(M2AE(PRESETS["tiny"]).eval(), sets, tmp_path)
+
+
 def test_disturbed_windows_keep_their_beats_and_their_spread(virtual: WindowSet) -> None:
     ppg = virtual.ppg.astype(np.float32) * np.float32(4.0 / 127.0)
     ppg = ppg[ppg.std(axis=1) > 0.5]
