@@ -43,7 +43,7 @@ class DistillConfig:
     """One distillation; written beside the checkpoint."""
 
     preset: str = "micro"
-    windows: int = 1_000_000
+    windows: int = 1_500_000
     batch: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
