@@ -9,9 +9,7 @@ direction (cosine), by neighbourhood (similarity matrices), by telling windows a
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +18,6 @@ import numpy.typing as npt
 import torch
 from lightning.fabric import Fabric
 from torch.nn import functional as fn
-from tqdm import tqdm
 
 from plethprint.errors import PackageIncompatibleError
 from plethprint.signal import PPG
@@ -29,6 +26,7 @@ from plethprint_distill.physiology import TARGETS
 from plethprint_distill.space import fingerprints
 from plethprint_distill.student import PRESETS, Student
 from plethprint_distill.teacher import M2AE, RHYTHMS
+from plethprint_distill.training_run import go_on
 from plethprint_distill.windows import WindowSet
 
 __all__ = ["DistillConfig", "Distillation", "distill", "disturb", "teacher_targets"]
@@ -291,32 +289,6 @@ def distill(
     targets = teacher_targets(teacher, sets, folder / "targets")
     run = Distillation(folder, sets, targets, config)
     run.resume()
-    steps = config.windows // config.batch
-    sums: dict[str, list[float]] = {}
-    first, started, saved = run.step, time.monotonic(), time.monotonic()
-    with (folder / "metrics.jsonl").open("a") as metrics:
-        bar = tqdm(
-            total=steps, initial=first, unit="step", disable=not progress, mininterval=10
-        )
-        while run.step < steps:
-            for key, value in run.run_step().items():
-                sums.setdefault(key, []).append(value)
-            bar.update()
-            if run.step % 50 == 0 or run.step == steps:
-                rate = (run.step - first) * config.batch / (time.monotonic() - started)
-                row = {
-                    "step": run.step,
-                    "windows": run.step * config.batch,
-                    "windows_per_s": round(rate, 1),
-                    **{k: round(float(np.mean(v)), 5) for k, v in sums.items()},
-                }
-                metrics.write(json.dumps(row) + "\n")
-                metrics.flush()
-                bar.set_postfix(loss=row["loss"])
-                sums.clear()
-            if time.monotonic() - saved > 60.0 or run.step == steps:
-                run.save()
-                saved = time.monotonic()
-        bar.close()
+    go_on(run, folder, windows=config.windows, batch=config.batch, progress=progress)
     student: Student = run.student.eval()
     return student

@@ -11,9 +11,7 @@ was not interrupted.
 
 from __future__ import annotations
 
-import json
 import logging
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ import numpy.typing as npt
 import torch
 from lightning.fabric import Fabric
 from torch.nn import functional as fn
-from tqdm import tqdm
 
 from plethprint.signal import ECG, PPG
 from plethprint_distill.losses import (
@@ -33,6 +30,7 @@ from plethprint_distill.losses import (
     patch_error,
 )
 from plethprint_distill.teacher import M2AE, PRESETS
+from plethprint_distill.training_run import go_on
 from plethprint_distill.windows import WindowSet
 
 __all__ = [
@@ -350,33 +348,5 @@ def pretrain(
     """Train to `config.windows`, resuming from `folder`; metrics go to metrics.jsonl."""
     run = Pretraining(folder, sets, config)
     run.resume()
-    steps = config.windows // config.batch
-    folder.mkdir(parents=True, exist_ok=True)
-    sums: dict[str, list[float]] = {}
-    started, saved = time.monotonic(), time.monotonic()
-    with (folder / "metrics.jsonl").open("a") as metrics:
-        bar = tqdm(
-            total=steps, initial=run.step, unit="step", disable=not progress, mininterval=10
-        )
-        first = run.step
-        while run.step < steps:
-            for key, value in run.run_step().items():
-                sums.setdefault(key, []).append(value)
-            bar.update()
-            if run.step % 50 == 0 or run.step == steps:
-                rate = (run.step - first) * config.batch / (time.monotonic() - started)
-                row = {
-                    "step": run.step,
-                    "windows": run.step * config.batch,
-                    "windows_per_s": round(rate, 1),
-                    **{k: round(float(np.mean(v)), 5) for k, v in sums.items()},
-                }
-                metrics.write(json.dumps(row) + "\n")
-                metrics.flush()
-                bar.set_postfix(loss=row["loss"])
-                sums.clear()
-            if time.monotonic() - saved > 60.0 or run.step == steps:
-                run.save()
-                saved = time.monotonic()
-        bar.close()
+    go_on(run, folder, windows=config.windows, batch=config.batch, progress=progress)
     return run.model

@@ -64,6 +64,11 @@ def test_losses_fall_and_are_written_down(
     assert [row["step"] for row in rows] == [50, 100, 150]
     assert rows[-1]["physiology"] < 0.95 * rows[0]["physiology"]
     assert (tmp_path / "teacher.pt").is_file()
+    with (tmp_path / "metrics.jsonl").open("a") as metrics:
+        metrics.write('{"step": 999, "loss": 0.0}\n')  # told, but never saved
+    pretrain(tmp_path, sets, dataclasses.replace(config, windows=16 * 200), progress=False)
+    rows = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [50, 100, 150, 200]
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
