@@ -13,7 +13,7 @@ RUNS ?= runs
 DATA ?= ../shared/data
 DISTILL   = $(TRAIN_BIN)/python -m plethprint_distill
 QUANTIZE  = $(TRAIN_BIN)/python -m plethprint_quantize
-EVALUATE  = $(DISTILL) evaluate --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --student $(RUNS)/student
+MODELS    = --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --student $(RUNS)/student
 READ_ID   = $(TRAIN_BIN)/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["model"])'
 READ_KEY  = $(TRAIN_BIN)/python -c 'import json; from plethprint import signature as s; print(json.dumps([s.public_key_hex(s.load_or_create_signing_key())]))'
 PRETRAIN_ARGS ?=
@@ -84,7 +84,7 @@ $(TRAIN_VENV)/.train: pyproject.toml
 	@touch $@
 
 # Each step goes on where it stopped: prepared corpora stay, training resumes from its last
-# checkpoint. The student is packaged twice: its card tells the figures of the int8 model.
+# checkpoint. Both are packaged twice: their cards tell the figures of the int8 model.
 train: $(TRAIN_VENV)/.train  ## train and quantise the shipped package (hours; resumes)
 	@test -d $(DATA) || echo "no folder $(DATA): training on virtual wearers alone (DATA=folder of corpora)"
 	@echo "==> windows of the corpora and of virtual wearers -> $(RUNS)/windows"
@@ -93,13 +93,13 @@ train: $(TRAIN_VENV)/.train  ## train and quantise the shipped package (hours; r
 	@$(DISTILL) pretrain --windows-dir $(RUNS)/windows --out $(RUNS)/teacher $(PRETRAIN_ARGS)
 	@echo "==> student -> $(RUNS)/student"
 	@$(DISTILL) distill --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --out $(RUNS)/student $(DISTILL_ARGS)
-	@echo "==> teacher package -> $(RUNS)/models/m2ae-small_v1"
-	@$(EVALUATE)
-	@$(QUANTIZE) --teacher $(RUNS)/teacher --about $(RUNS)/student/about.json --name m2ae-small --out $(RUNS)/models/m2ae-small_v1 --json > $(RUNS)/teacher.json
-	@echo "==> student package -> $(RUNS)/models/plethprint-micro_v1"
-	@$(EVALUATE) --teacher-id "$$($(READ_ID) $(RUNS)/teacher.json)"
+	@echo "==> int8 student and float teacher -> $(RUNS)/models"
+	@$(DISTILL) handover $(MODELS)
 	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/plethprint-micro_v1 --json > $(RUNS)/student.json
-	@$(EVALUATE) --teacher-id "$$($(READ_ID) $(RUNS)/teacher.json)" --onnx $(RUNS)/models/plethprint-micro_v1/encoder.onnx
+	@$(QUANTIZE) --teacher $(RUNS)/teacher --about $(RUNS)/student/about.json --name m2ae-small --out $(RUNS)/models/m2ae-small_v1 --json > $(RUNS)/teacher.json
+	@echo "==> figures on people held out, and the packages once more with them in their cards"
+	@$(DISTILL) evaluate $(MODELS) --teacher-id "$$($(READ_ID) $(RUNS)/teacher.json)" --onnx $(RUNS)/models/plethprint-micro_v1/encoder.onnx > $(RUNS)/figures.json
+	@$(QUANTIZE) --teacher $(RUNS)/teacher --about $(RUNS)/student/about.json --name m2ae-small --out $(RUNS)/models/m2ae-small_v1 --json > $(RUNS)/teacher.json
 	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/plethprint-micro_v1 --json > $(RUNS)/student.json
 	@echo "==> parity"
 	@$(READ_KEY) > $(RUNS)/trusted_keys.json

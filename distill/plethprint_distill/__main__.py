@@ -76,6 +76,15 @@ def _distill(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"student": str(arguments.out / "student.pt"), "windows": config.windows}
 
 
+def _handover(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.handover import hand_over
+
+    teacher = load_teacher(arguments.teacher)
+    name = f"plethprint-{arguments.preset}"
+    hand_over(arguments.student, teacher, arguments.windows_dir, name=name)
+    return {"folder": str(arguments.student)}
+
+
 def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.evaluate import evaluate, load_student, onnx_vectors
     from plethprint_distill.handover import hand_over, training_facts
@@ -132,14 +141,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     evaluate = verbs.add_parser(
         "evaluate", help="figures on people held out, for the cards"
     )
-    evaluate.add_argument("--teacher", type=Path, default=Path("runs/teacher/teacher.npz"))
-    evaluate.add_argument("--student", type=Path, default=Path("runs/student"))
-    evaluate.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
+    handover = verbs.add_parser("handover", help="what quantising needs, without figures")
+    for verb in (handover, evaluate):
+        verb.add_argument("--teacher", type=Path, default=Path("runs/teacher/teacher.npz"))
+        verb.add_argument("--student", type=Path, default=Path("runs/student"))
+        verb.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
+        verb.add_argument("--preset", default="micro", help="default micro")
+    handover.set_defaults(run=_handover)
     evaluate.add_argument("--onnx", type=Path, help="int8 model to judge for the student")
     evaluate.add_argument(
         "--teacher-id", default="", help="identity of the teacher package"
     )
-    evaluate.add_argument("--preset", default="micro", help="default micro")
     evaluate.set_defaults(run=_evaluate)
     arguments = parser.parse_args(argv)
     try:
