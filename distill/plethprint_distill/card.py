@@ -19,6 +19,7 @@ _LIMITS = """## Limits
   the wearer is: treat it as personal data.
 * BIDMC and UCI are intensive-care patients under finger clips, Stress-Predict healthy
   volunteers with one model of wristband. Other skin, sites and devices are untested.
+* UCI names no people: its "people" are guesses, and its split is by file.
 * BIDMC and UCI both come from MIMIC-II. No ten seconds of a UCI training recording were
   found in a BIDMC test recording, and the 16 most alike were left out; that the same
   person lies in both at other times cannot be excluded.

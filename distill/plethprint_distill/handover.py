@@ -11,15 +11,20 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from plethprint.agreement import agreement
 from plethprint_distill.card import student_notes
+from plethprint_distill.evaluate import load_student, student_vectors
 from plethprint_distill.prepare import load_training_sets
 from plethprint_distill.space import fingerprints
+from plethprint_distill.student import Student
 from plethprint_distill.teacher import M2AE
 from plethprint_distill.virtual import virtual_windows
 from plethprint_distill.windows import WindowSet
@@ -28,6 +33,8 @@ __all__ = ["hand_over", "training_data", "training_facts"]
 
 _CALIBRATION_WINDOWS = 2048
 _GOLDEN_WINDOWS = 256
+_BAR_BELOW = 0.05
+"""How far below the float student's agreement with the teacher the bars are set."""
 _GOLDEN_SEED = 987_654
 """Not among the seeds of training wearers: `prepare` uses 2000 to 2019."""
 
@@ -70,14 +77,17 @@ def hand_over(
     ]
     np.save(folder / "calibration.npy", np.concatenate(calibration))
     golden: WindowSet = virtual_windows(_GOLDEN_WINDOWS, seed=_GOLDEN_SEED, chunk=64)
+    both = fingerprints(teacher, golden, ("ppg", "ecg"))
+    alone = fingerprints(teacher, golden, ("ppg",))
     np.savez_compressed(
         folder / "golden.npz",
         windows=golden.ppg,
-        teacher_both=fingerprints(teacher, golden, ("ppg", "ecg")),
-        teacher_ppg=fingerprints(teacher, golden, ("ppg",)),
+        teacher_both=both,
+        teacher_ppg=alone,
     )
     about = {
         "name": name,
+        "teacher_least": _bars(load_student(folder), golden, (both, alone)),
         "version": version,
         "teacher": teacher_id,
         "training_data": training_data(windows_dir),
@@ -85,3 +95,19 @@ def hand_over(
         "notes": student_notes(figures or {}),
     }
     (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n")
+
+
+def _bars(
+    student: Student,
+    golden: WindowSet,
+    teacher: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
+) -> dict[str, float]:
+    """Least agreement with the teacher that this student's runtimes must show."""
+    ours = student_vectors(student, golden.ppg)
+    both, alone = (agreement(ours, vectors) for vectors in teacher)
+    measured = {
+        "centred_cosine": both["centred_cosine"],
+        "overlap_at_10": both["overlap_at_10"],
+        "ppg_centred_cosine": alone["centred_cosine"],
+    }
+    return {k: math.floor(100 * (v - _BAR_BELOW)) / 100 for k, v in measured.items()}

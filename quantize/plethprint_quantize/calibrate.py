@@ -28,8 +28,14 @@ _BINS = 8192
 METHODS: dict[str, float] = {"min-max": 100.0, "p99.99": 99.99, "p99.9": 99.9}
 """Name of a method -> percentile of the values that stay inside the range."""
 
-HEADROOM = 1.4
-"""Range of the fingerprint over the largest value that calibration saw."""
+HEADROOM = 2.5
+"""Range of the fingerprint over the largest value that calibration saw.
+
+onnxruntime rounds each layer once, TFLite twice. On a trained student one activation in a
+thousand differs after the first layer and, growing through fifteen, every second number of
+the fingerprint by 0.025 of its spread. A step of twice the tightest range is coarser than
+that, so that runtimes stay within 2 steps, and costs 0.0003 of cosine to the float student.
+"""
 
 Int8Array = npt.NDArray[np.int8]
 

@@ -85,9 +85,14 @@ def test_what_packaging_needs_is_written_and_tells_its_data(
     stated = {"corpora": [{"name": "virtual", "licence": "Apache-2.0"}]}
     virtual.save(tmp_path / "windows" / "virtual", about=stated)
     (tmp_path / "student").mkdir()
+    student = Student()
+    state = {"model": student.state_dict(), "student": dataclasses.asdict(student.config)}
+    torch.save(state, tmp_path / "student" / "student.pt")
     hand_over(tmp_path / "student", teacher, tmp_path / "windows", teacher_id="m2ae@1+00")
     about = json.loads((tmp_path / "student" / "about.json").read_text())
     assert about["teacher"] == "m2ae@1+00"
+    # An untrained student agrees with no teacher: its bars are of no height.
+    assert all(bar < 0.3 for bar in about["teacher_least"].values())
     assert about["training_data"] == [
         {"name": "virtual", "licence": "Apache-2.0", "windows": 192, "people": 192}
     ]
