@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -232,3 +233,9 @@ def test_a_recording_survives_a_lost_link_with_its_gap(tmp_path, capsys):
 def test_a_recording_that_cannot_be_kept_is_refused_before_connecting(name, tmp_path):
     with pytest.raises(RecordingError):
         Recorder(tmp_path / name)
+
+
+def test_a_demo_leaves_the_log_level_of_the_library_as_it_was(demo):
+    before = logging.getLogger("plethprint").level
+    demo("--seconds", 12)
+    assert logging.getLogger("plethprint").level == before

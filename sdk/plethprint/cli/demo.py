@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import re
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -108,19 +110,34 @@ def demo(
         package=package,
         teacher=teacher,
     )
-    # The table tells of lost links itself; a log line would tear it.
-    _LOGGER.setLevel(min(logging.ERROR, _LOGGER.getEffectiveLevel() + 10))
-    if as_json:
-        report = run_demo(options)
+    screen = None if as_json else _Screen(svg)
+    with _quieter():
+        if screen is None:
+            report = run_demo(options)
+        else:
+            with screen:
+                report = run_demo(
+                    options,
+                    on_window=screen.show,
+                    on_event=screen.tell,
+                    on_pulse=screen.pulse,
+                )
+    if screen is None:
         print_json(report.to_dict())
-        raise typer.Exit(int(report.fingerprints == 0))
-    screen = _Screen(svg)
-    with screen:
-        report = run_demo(
-            options, on_window=screen.show, on_event=screen.tell, on_pulse=screen.pulse
-        )
-    screen.finish(report)
+    else:
+        screen.finish(report)
     raise typer.Exit(int(report.fingerprints == 0))
+
+
+@contextlib.contextmanager
+def _quieter() -> Iterator[None]:
+    """The table tells of lost links itself; a log line would tear it."""
+    level = _LOGGER.level
+    _LOGGER.setLevel(min(logging.ERROR, _LOGGER.getEffectiveLevel() + 10))
+    try:
+        yield
+    finally:
+        _LOGGER.setLevel(level)
 
 
 class _Screen:
