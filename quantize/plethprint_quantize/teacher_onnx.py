@@ -53,7 +53,7 @@ def export_teacher(teacher: M2AE, path: str | Path) -> Path:
     except ImportError as error:
         raise MissingExtraError("quantize", "Writing the teacher as ONNX") from error
     path = Path(path)
-    graph = _free_batch(teacher)
+    graph = copy.deepcopy(teacher).cpu().eval()
     with warnings.catch_warnings():
         # the TorchScript exporter is deprecated, the new one renames and unrolls the graph
         warnings.simplefilter("ignore")
@@ -69,17 +69,6 @@ def export_teacher(teacher: M2AE, path: str | Path) -> Path:
         )
     _require_parity(teacher, path)
     return path
-
-
-def _free_batch(teacher: M2AE) -> M2AE:
-    """Return a copy whose graph does not fix the number of windows while it is traced."""
-    copied = copy.deepcopy(teacher).cpu().eval()
-
-    def patches(modality: str, windows: torch.Tensor) -> torch.Tensor:
-        return windows.reshape(-1, copied.tokens, copied.patch[modality])
-
-    copied.patches = patches  # type: ignore[method-assign]
-    return copied
 
 
 def _example(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

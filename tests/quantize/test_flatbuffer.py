@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from plethprint.errors import PackageError, PackageIncompatibleError
 from plethprint.signal import PPG
-from plethprint_quantize.flatbuffer import Graph, read_tflite, same_padding
+from plethprint_quantize.flatbuffer import DEPLOY_OPS, Graph, read_tflite, same_padding
 
 
 def test_the_graph_is_read_in_running_order(tiny_graph):
@@ -111,7 +111,8 @@ def test_a_file_of_another_kind_is_refused_by_name():
 
 
 def test_a_graph_of_deploy_operators_passes(tiny_graph):
-    tiny_graph.require_deploy_ops()
+    assert tiny_graph.require_deploy_ops() is None
+    assert set(tiny_graph.ops) <= set(DEPLOY_OPS)
 
 
 def test_a_foreign_operator_is_refused_by_name_and_count(tiny_graph):
