@@ -51,7 +51,8 @@ def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
 
     config = _config(PretrainConfig, arguments)
     sets = load_training_sets(arguments.windows_dir)
-    teacher = pretrain(arguments.out, sets, config)
+    start = load_teacher(arguments.start) if arguments.start else None
+    teacher = pretrain(arguments.out, sets, config, start=start)
     settle_space(teacher, _mixed(sets, 4000))
     save_teacher(teacher, arguments.out / "teacher.npz")
     return {"teacher": str(arguments.out / "teacher.npz"), "windows": config.windows}
@@ -130,6 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     pretrain = verbs.add_parser("pretrain", help="window sets -> teacher")
     pretrain.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
     pretrain.add_argument("--out", type=Path, default=Path("runs/teacher"))
+    pretrain.add_argument("--start", type=Path, help="teacher.npz to go on from")
     _add_config(pretrain, PretrainConfig)
     pretrain.set_defaults(run=_pretrain)
     distill = verbs.add_parser("distill", help="teacher -> student")

@@ -22,6 +22,7 @@ import torch
 from lightning.fabric import Fabric
 from torch.nn import functional as fn
 
+from plethprint.errors import PackageIncompatibleError
 from plethprint.signal import ECG, PPG
 from plethprint_distill.losses import (
     contrast,
@@ -295,6 +296,23 @@ class Pretraining:
         self.step = int(state["step"])
         _LOGGER.info("resumed at step %d", self.step)
 
+    def start_from(self, teacher: M2AE) -> None:
+        """Begin with a finished teacher's weights; its settled space is undone.
+
+        Raises
+        ------
+        PackageIncompatibleError
+            If it has another shape than the preset.
+        """
+        if teacher.config != self.model.config:
+            raise PackageIncompatibleError(
+                f"a teacher of shape {teacher.config} cannot start preset "
+                f"{self.config.preset}, which is {self.model.config}"
+            )
+        self.model.load_state_dict(teacher.state_dict())
+        self.model.centre.zero_()
+        self.model.spread.copy_(torch.eye(teacher.config.dim))
+
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -343,10 +361,16 @@ def pretrain(
     sets: dict[str, WindowSet],
     config: PretrainConfig,
     *,
+    start: M2AE | None = None,
     progress: bool = True,
 ) -> M2AE:
-    """Train to `config.windows`, resuming from `folder`; metrics go to metrics.jsonl."""
+    """Train to `config.windows`, resuming from `folder`; metrics go to metrics.jsonl.
+
+    `start` is a finished teacher to go on from where the folder holds no run yet.
+    """
     run = Pretraining(folder, sets, config)
+    if start is not None and not run.checkpoint.is_file():
+        run.start_from(start)
     run.resume()
     go_on(run, folder, windows=config.windows, batch=config.batch, progress=progress)
     return run.model

@@ -117,6 +117,23 @@ def test_a_torn_teacher_is_refused_wherever_it_is_torn(tmp_path: Path) -> None:
                 load_teacher(tmp_path / "torn.npz")
 
 
+def test_a_finished_teacher_can_be_trained_on(
+    tmp_path: Path, sets: dict[str, WindowSet], virtual: WindowSet
+) -> None:
+    torch.manual_seed(5)
+    teacher = M2AE(PRESETS["tiny"]).eval()
+    before = fingerprints(teacher, virtual, ("ppg",), raw=True)
+    settle_space(teacher, virtual)
+    run = Pretraining(tmp_path, sets, CONFIG)
+    run.start_from(teacher)
+    np.testing.assert_array_equal(
+        fingerprints(run.model, virtual, ("ppg",), raw=True), before
+    )
+    assert not run.model.centre.any()
+    with pytest.raises(PackageIncompatibleError, match="cannot start preset"):
+        run.start_from(M2AE(dataclasses.replace(PRESETS["tiny"], width=32)))
+
+
 def test_a_file_that_is_no_teacher_is_refused_in_one_sentence(tmp_path: Path) -> None:
     for name, content in (("a.npz", b"PK\x03\x04 torn"), ("b.pt", b"nonsense")):
         (tmp_path / name).write_bytes(content)
