@@ -15,7 +15,7 @@ import numpy as np
 
 from plethprint.errors import PlethprintError
 from plethprint_distill.checkpoint import load_teacher
-from plethprint_distill.windows import WindowSet, concatenate
+from plethprint_distill.windows import WindowSet, apart, concatenate
 
 T = TypeVar("T")
 
@@ -93,7 +93,8 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
 
     teacher = load_teacher(arguments.teacher)
     train = load_training_sets(arguments.windows_dir)
-    test = load_training_sets(arguments.windows_dir, test=True)
+    held_out = load_training_sets(arguments.windows_dir, test=True)
+    test = {name: apart(windows) for name, windows in held_out.items()}
     int8 = None
     if arguments.onnx:
         int8 = {name: onnx_vectors(arguments.onnx, s.ppg) for name, s in test.items()}

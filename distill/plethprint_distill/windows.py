@@ -28,7 +28,7 @@ from plethprint_distill.physiology import (
     pulse_shape,
 )
 
-__all__ = ["WindowSet", "concatenate", "windows_of_recording"]
+__all__ = ["WindowSet", "apart", "concatenate", "windows_of_recording"]
 
 MAX_MISSING = 0.05
 """Windows with a larger share of missing samples are left out, flat ones as well."""
@@ -94,6 +94,23 @@ def concatenate(sets: Iterable[WindowSet]) -> WindowSet:
     """One set of several, in their order."""
     parts = [dict(part._arrays()) for part in sets]
     return WindowSet(**{key: np.concatenate([p[key] for p in parts]) for key in parts[0]})
+
+
+def apart(windows: WindowSet) -> WindowSet:
+    """Windows of which no two of a record share a sample.
+
+    Training windows overlap; for figures that would make a window's neighbours its own
+    signal moved by a hop, and neighbour overlap a gift.
+    """
+    keep = np.zeros(len(windows), dtype=np.bool_)
+    ends: dict[str, float] = {}
+    order = np.lexsort((np.asarray(windows.start_s), np.asarray(windows.record)))
+    for row in order.tolist():
+        record, start_s = str(windows.record[row]), float(windows.start_s[row])
+        if start_s >= ends.get(record, 0.0) - 1e-3:
+            keep[row] = True
+            ends[record] = start_s + PPG.window_s
+    return windows.take(keep)
 
 
 def windows_of_recording(

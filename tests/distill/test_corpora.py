@@ -21,7 +21,7 @@ from plethprint_distill.splits import (
     training_mask,
 )
 from plethprint_distill.virtual import virtual_windows
-from plethprint_distill.windows import WindowSet, windows_of_recording
+from plethprint_distill.windows import WindowSet, apart, windows_of_recording
 from plethprint_sim import Wearer, WearerStream
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -132,6 +132,16 @@ def test_windows_with_gaps_and_flat_ones_are_left_out() -> None:
     assert windows.start_s.max() < 41.0
     flat = CorpusRecording("x", "p", "r", np.full(5000, 3.0, np.float32), 125.0)
     assert windows_of_recording(flat) is None
+
+
+def test_windows_for_figures_share_no_sample() -> None:
+    ppg, _ = worn(60.0)
+    windows = windows_of_recording(CorpusRecording("x", "p", "r", ppg, 125.0), hop_s=2.5)
+    assert windows is not None
+    assert np.diff(windows.start_s).min() < PPG.window_s
+    chosen = apart(windows)
+    assert len(chosen) == 6
+    assert np.diff(chosen.start_s).min() >= PPG.window_s
 
 
 def test_a_window_set_comes_back_from_disk_as_it_was(
