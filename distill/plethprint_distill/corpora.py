@@ -115,7 +115,10 @@ def _bidmc(folder: Path) -> Iterator[CorpusRecording]:
 
 
 def _uci_cuffless(folder: Path) -> Iterator[CorpusRecording]:
-    for path in _files(folder, "part*.npz"):
+    files = _files(folder, "part*.npz")
+    with (folder / "labels.csv").open(newline="") as lines:
+        labels = {(row["part"], row["row"]): row for row in csv.DictReader(lines)}
+    for path in files:
         arrays = decode(path)
         ppg, ecg = _signal(arrays, "ppg"), _signal(arrays, "ecg")
         lengths = arrays["length"].astype(int)
@@ -129,7 +132,16 @@ def _uci_cuffless(folder: Path) -> Iterator[CorpusRecording]:
                 _rate(arrays, "ppg"),
                 ecg[row, : lengths[row]],
                 _rate(arrays, "ecg"),
-                {"part": path.stem},
+                {
+                    "part": path.stem,
+                    **{
+                        key: float(value)
+                        for key, value in labels.get(
+                            (path.stem.removeprefix("part"), str(row)), {}
+                        ).items()
+                        if key in ("sbp", "dbp", "hr")
+                    },
+                },
             )
 
 

@@ -97,6 +97,7 @@ def _chunk(count: int, seed: int, rng: np.random.Generator, *, cold: bool) -> Wi
     return WindowSet(
         ppg=ppg,
         ecg=ecg,
+        has_ppg=np.asarray(ppg.any(axis=1)),
         has_ecg=np.asarray(ecg.any(axis=1)),
         targets=targets,
         rhythm=labels["rhythm"].astype(np.int8),

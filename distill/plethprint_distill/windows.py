@@ -39,9 +39,10 @@ class WindowSet:
     """N windows with their people and what is known of them."""
 
     ppg: npt.NDArray[np.int8]
-    """(N, PPG.window_samples)"""
+    """(N, PPG.window_samples); zeros where `has_ppg` is false."""
     ecg: npt.NDArray[np.int8]
     """(N, ECG.window_samples); zeros where `has_ecg` is false."""
+    has_ppg: npt.NDArray[np.bool_]
     has_ecg: npt.NDArray[np.bool_]
     targets: npt.NDArray[np.float32]
     """(N, len(TARGETS)); NaN where unknown."""
@@ -120,67 +121,81 @@ def windows_of_recording(
     cold_share: float = 0.3,
     seed: int = 0,
 ) -> WindowSet | None:
-    """Windows of a recording with PPG, without gaps; None when nothing is left.
+    """Windows of a recording of PPG, ECG or both, without gaps; None when none is left.
 
-    A pair is first brought to one physiological lag. `cold_share` of the windows are cut
-    raw and filtered from a cold start, as rows of an evaluation set are.
+    A pair is first brought to one physiological lag. `cold_share` of the PPG windows are
+    cut raw and filtered from a cold start, as rows of an evaluation set are.
+
+    Raises
+    ------
+    RecordingError
+        If the two signals of a pair have different rates.
     """
-    ppg, rate_hz, ecg = recording.ppg, recording.ppg_rate_hz, recording.ecg
-    if ppg is None:
-        return None
-    pulse = np.asarray(ppg, dtype=np.float64)
-    heart = None if ecg is None else np.asarray(ecg, dtype=np.float64)
-    if heart is not None and recording.ecg_rate_hz != rate_hz:
-        raise RecordingError(
-            f"{recording.record}: ECG and PPG of one rate are needed, not "
-            f"{recording.ecg_rate_hz:g} and {rate_hz:g} Hz"
-        )
-    if heart is not None:
+    pulse, heart = _signal(recording.ppg), _signal(recording.ecg)
+    rate_hz = recording.ppg_rate_hz if pulse is not None else recording.ecg_rate_hz
+    if pulse is not None and heart is not None:
+        if recording.ecg_rate_hz != rate_hz:
+            raise RecordingError(
+                f"{recording.record}: ECG and PPG of one rate are needed, not "
+                f"{recording.ecg_rate_hz:g} and {rate_hz:g} Hz"
+            )
         length = min(heart.size, pulse.size)
         try:
             heart, pulse, _ = align_pair(heart[:length], pulse[:length], rate_hz)
         except SignalError:
             heart = None  # flat or too short: what is left is a PPG
-    found = windows_of(pulse, rate_hz, hop_s=hop_s)
-    if not found:
+    found = {
+        spec.name: windows_of(signal, rate_hz, spec=spec, hop_s=hop_s)
+        for spec, signal in ((PPG, pulse), (ECG, heart))
+        if signal is not None
+    }
+    count = min((len(runs) for runs in found.values()), default=0)
+    if not count:
         return None
-    starts = np.array([w.start_s for w in found])
-    windows = np.stack([w.samples for w in found])
-    missing = np.array([w.missing for w in found])
-    hearts = np.zeros((len(found), ECG.window_samples), np.int8)
-    if heart is not None:
-        runs = windows_of(heart, rate_hz, spec=ECG, hop_s=hop_s)[: len(found)]
-        hearts[: len(runs)] = np.stack([w.samples for w in runs])
-        missing[: len(runs)] = np.maximum(missing[: len(runs)], [w.missing for w in runs])
-    rng = np.random.default_rng([seed, *recording.record.encode()])
-    cold = rng.random(len(found)) < cold_share
-    for row in np.flatnonzero(cold).tolist():
-        first = round(float(starts[row]) * rate_hz)
-        cut = slice(first, first + round(PPG.window_s * rate_hz))
-        if pulse[cut].size >= 0.98 * PPG.window_s * rate_hz:
-            windows[row] = window_rows(pulse[None, cut], rate_hz)[0][0]
+    rows = {
+        spec.name: np.stack([w.samples for w in found[spec.name][:count]])
+        if spec.name in found
+        else np.zeros((count, spec.window_samples), np.int8)
+        for spec in (PPG, ECG)
+    }
+    some = next(iter(found.values()))[:count]
+    starts = np.array([w.start_s for w in some])
+    missing = np.max([[w.missing for w in runs[:count]] for runs in found.values()], axis=0)
+    if pulse is not None:
+        rng = np.random.default_rng([seed, *recording.record.encode()])
+        cold = rng.random(count) < cold_share
+        for row in np.flatnonzero(cold).tolist():
+            first = round(float(starts[row]) * rate_hz)
+            cut = slice(first, first + round(PPG.window_s * rate_hz))
+            if pulse[cut].size >= 0.98 * PPG.window_s * rate_hz:
+                rows["ppg"][row] = window_rows(pulse[None, cut], rate_hz)[0][0]
     beats = np.empty(0) if heart is None else beats_of_ecg(heart, rate_hz)
-    targets = np.full((len(found), len(TARGETS)), np.nan, np.float32)
+    targets = np.full((count, len(TARGETS)), np.nan, np.float32)
     for row, start in enumerate(starts):
         inside = beats[(beats >= start) & (beats < start + PPG.window_s)] - start
         targets[row, : len(INTERVAL_TARGETS)] = interval_targets(inside)
-        targets[row, -len(pulse_shape(windows[row], inside)) :] = pulse_shape(
-            windows[row], inside
-        )
-    keep = (missing <= MAX_MISSING) & windows.any(axis=1)
+        shape = pulse_shape(rows["ppg"][row], inside)
+        targets[row, -len(shape) :] = shape
+    keep = missing <= MAX_MISSING
+    for name in found:
+        keep &= rows[name].any(axis=1)
     if not keep.any():
         return None
-    names = np.array([f"{recording.corpus}/{recording.person}", recording.record])
     return WindowSet(
-        ppg=windows,
-        ecg=hearts,
-        has_ecg=np.asarray(hearts.any(axis=1)),
+        ppg=rows["ppg"],
+        ecg=rows["ecg"],
+        has_ppg=np.full(count, "ppg" in found),
+        has_ecg=np.full(count, "ecg" in found),
         targets=targets,
-        rhythm=np.full(len(found), -1, np.int8),
-        person=np.full(len(found), names[0]),
-        record=np.full(len(found), names[1]),
+        rhythm=np.full(count, -1, np.int8),
+        person=np.full(count, f"{recording.corpus}/{recording.person}"),
+        record=np.full(count, recording.record),
         start_s=starts.astype(np.float32),
     ).take(keep)
+
+
+def _signal(samples: npt.ArrayLike | None) -> npt.NDArray[np.float64] | None:
+    return None if samples is None else np.asarray(samples, dtype=np.float64)
 
 
 def about(corpora: Iterable[Any], **facts: Any) -> dict[str, Any]:

@@ -74,10 +74,23 @@ def test_uci_rows_are_cut_to_their_length_and_split_by_file(tmp_path: Path) -> N
             **coded("ecg", np.stack([ecg, ecg])),
             **rows,
         )
+    (tmp_path / "labels.csv").write_text("part,row,sbp,dbp,hr\n1,1,120.5,60.0,71.0\n")
     found = list(CORPORA["uci_cuffless"].read(tmp_path))
+    assert found[1].labels == {"part": "part1", "sbp": 120.5, "dbp": 60.0, "hr": 71.0}
     assert [len(r.ppg) for r in found if r.ppg is not None] == [7500, 4000, 7500, 4000]
     held_out = [is_test_person(f"uci_cuffless/{r.person}") for r in found]
     assert held_out == [False, False, True, True]
+
+
+def test_a_recording_of_ecg_alone_gives_windows_without_ppg() -> None:
+    _, ecg = worn(60.0)
+    recording = CorpusRecording("cinc2017", "A1", "A1", ecg=ecg, ecg_rate_hz=125.0)
+    windows = windows_of_recording(recording)
+    assert windows is not None
+    assert windows.has_ecg.all()
+    assert not windows.has_ppg.any()
+    assert not windows.ppg.any()
+    assert np.isfinite(windows.targets[:, 0]).all()  # its beats tell the heart rate
 
 
 def test_a_torn_file_and_an_empty_folder_give_one_sentence(tmp_path: Path) -> None:
