@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare = verbs.add_parser("prepare", help="corpora and virtual wearers -> window sets")
     prepare.add_argument("--data", type=Path, help="folder of the corpora's folders")
     prepare.add_argument("--out", type=Path, default=Path("runs/windows"))
-    prepare.add_argument("--virtual", type=int, default=120_000)
+    prepare.add_argument("--virtual", type=int, default=250_000)
     prepare.add_argument("--jobs", type=int, default=2)
     prepare.set_defaults(run=_prepare)
     pretrain = verbs.add_parser("pretrain", help="window sets -> teacher")

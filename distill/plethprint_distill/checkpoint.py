@@ -16,7 +16,7 @@ import torch
 from plethprint.errors import PackageIncompatibleError
 from plethprint_distill.teacher import M2AE, TeacherConfig
 
-__all__ = ["load_teacher", "save_teacher"]
+__all__ = ["fit_weights", "load_teacher", "save_teacher"]
 
 _CONFIG = "config_json"
 
@@ -53,7 +53,7 @@ def load_teacher(path: Path) -> M2AE:
                 for k in archive.files
                 if k != _CONFIG
             }
-        teacher.load_state_dict(state)
+        fit_weights(teacher, state)
     except (
         OSError,
         KeyError,
@@ -70,10 +70,22 @@ def load_teacher(path: Path) -> M2AE:
     return teacher.eval()
 
 
+def fit_weights(teacher: M2AE, state: dict[str, torch.Tensor]) -> None:
+    """Load weights; read-outs of another list of targets stay as they are made.
+
+    They serve training alone: no fingerprint depends on them.
+    """
+    own = teacher.state_dict()
+    for name in own:
+        if name.startswith("read_") and state[name].shape != own[name].shape:
+            state = {**state, name: own[name]}
+    teacher.load_state_dict(state)
+
+
 def _from_training(path: Path) -> M2AE:
     from plethprint_distill.teacher import PRESETS
 
     state = torch.load(path, map_location="cpu", weights_only=True)
     teacher = M2AE(PRESETS[state["config"]["preset"]])
-    teacher.load_state_dict(state["model"])
+    fit_weights(teacher, state["model"])
     return teacher.eval()

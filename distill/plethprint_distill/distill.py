@@ -21,6 +21,7 @@ from torch.nn import functional as fn
 
 from plethprint.errors import PackageIncompatibleError
 from plethprint.signal import PPG
+from plethprint_distill.augment import disturb
 from plethprint_distill.losses import contrast, masked_regression, relation
 from plethprint_distill.physiology import TARGETS
 from plethprint_distill.space import fingerprints
@@ -29,7 +30,7 @@ from plethprint_distill.teacher import M2AE, RHYTHMS
 from plethprint_distill.training_run import go_on
 from plethprint_distill.windows import WindowSet
 
-__all__ = ["DistillConfig", "Distillation", "distill", "disturb", "teacher_targets"]
+__all__ = ["DistillConfig", "Distillation", "distill", "teacher_targets"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -102,38 +103,6 @@ def _digest(teacher: M2AE) -> str:
         digest.update(name.encode())
         digest.update(weights.cpu().numpy().tobytes())
     return digest.hexdigest()
-
-
-def disturb(ppg: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """Disturb windows (N, T) in standard deviations as a worn sensor does.
-
-    White noise (half of the windows, up to 0.3 sd), a slow wander inside the band
-    (a third, up to 0.5 sd), breathing of the amplitude (a third, up to 30 %), a burst of
-    motion (a sixth, up to 2 s), then normalised and clipped again as preprocessing does.
-    """
-    n, samples = ppg.shape
-    time_s = np.arange(samples, dtype=np.float32) / np.float32(PPG.rate_hz)
-
-    def some(share: float, low: float, high: float) -> Float32Array:
-        level = rng.uniform(low, high, (n, 1)) * (rng.random((n, 1)) < share)
-        return level.astype(np.float32)
-
-    def wave(low_hz: float, high_hz: float) -> Float32Array:
-        rate = rng.uniform(low_hz, high_hz, (n, 1)).astype(np.float32)
-        phase = rng.uniform(0.0, 2 * np.pi, (n, 1)).astype(np.float32)
-        swing: Float32Array = np.sin(2 * np.pi * rate * time_s + phase).astype(np.float32)
-        return swing
-
-    out = ppg * (1.0 + some(0.33, 0.0, 0.3) * wave(0.1, 0.5))
-    out += some(0.33, 0.0, 0.5) * wave(0.2, 0.8)
-    out += some(0.5, 0.0, 0.3) * rng.standard_normal(ppg.shape, dtype=np.float32)
-    centre = rng.uniform(0.0, PPG.window_s, (n, 1)).astype(np.float32)
-    burst = np.exp(-(((time_s - centre) / rng.uniform(0.2, 1.0, (n, 1))) ** 2))
-    out += some(0.16, 0.2, 2.0) * burst.astype(np.float32) * wave(0.8, 5.0)
-    out -= out.mean(axis=1, keepdims=True)
-    out /= out.std(axis=1, keepdims=True) + 1e-6
-    clipped: Float32Array = np.clip(out, -PPG.clip_sd, PPG.clip_sd).astype(np.float32)
-    return clipped
 
 
 class Distillation:

@@ -5,17 +5,53 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as fn
 
-__all__ = ["contrast", "decorrelation", "masked_regression", "patch_error", "relation"]
+__all__ = [
+    "contrast",
+    "decorrelation",
+    "disagreement",
+    "masked_regression",
+    "patch_error",
+    "relation",
+    "same_person",
+]
 
 
-def contrast(a: torch.Tensor, b: torch.Tensor, scale: torch.Tensor | float) -> torch.Tensor:
+def contrast(
+    a: torch.Tensor,
+    b: torch.Tensor,
+    scale: torch.Tensor | float,
+    kin: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Symmetric InfoNCE of unit vectors (N, D): row i of `a` belongs to row i of `b`.
 
-    `scale` is one over the temperature (Oord et al. 2018; symmetric as in CLIP).
+    `scale` is one over the temperature (Oord et al. 2018; symmetric as in CLIP). `kin`
+    (N, N), rows summing to one, says which rows of the other side belong to a row, and how
+    much; by default its partner alone.
     """
     logits = scale * a @ b.T
-    own = torch.arange(len(a), device=a.device)
-    return 0.5 * (fn.cross_entropy(logits, own) + fn.cross_entropy(logits.T, own))
+    if kin is None:
+        own = torch.arange(len(a), device=a.device)
+        return 0.5 * (fn.cross_entropy(logits, own) + fn.cross_entropy(logits.T, own))
+    return 0.5 * (fn.cross_entropy(logits, kin) + fn.cross_entropy(logits.T, kin))
+
+
+def same_person(person: torch.Tensor, share: float) -> torch.Tensor:
+    """Positives (N, N) of `contrast`: a row's partner, and its person at other times.
+
+    Other windows of the person of a row (N,) share `share` of its weight; a person with
+    one window keeps all of it there.
+    """
+    own = torch.eye(len(person), device=person.device)
+    others = (person[:, None] == person[None, :]).to(own.dtype) - own
+    count = others.sum(dim=1, keepdim=True)
+    given = torch.where(count > 0, share, 0.0)
+    return own * (1.0 - given) + others * given / count.clamp(min=1.0)
+
+
+def disagreement(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """One minus the mean cosine of rows (N, D), each side's mean taken off first."""
+    a, b = a - a.mean(dim=0), b - b.mean(dim=0)
+    return 1.0 - fn.cosine_similarity(a, b, dim=-1).mean()
 
 
 def patch_error(
@@ -28,13 +64,27 @@ def patch_error(
     return (error * hidden).sum() / hidden.sum().clamp(min=1.0)
 
 
-def masked_regression(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Huber loss over the targets (N, K) that are known (not NaN)."""
+def masked_regression(
+    predicted: torch.Tensor,
+    target: torch.Tensor,
+    log_variance: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Huber loss over the targets (N, K) that are known (not NaN).
+
+    With `log_variance` (K,), learned along, the loss is a negative log-likelihood: a
+    target that can be read exactly, such as heart rate, goes on being read more exactly,
+    where a plain mean would be all about those that cannot (Kendall, Gal, Cipolla 2018).
+    """
     known = torch.isfinite(target)
-    error = fn.smooth_l1_loss(
-        predicted, torch.where(known, target, predicted.detach()), reduction="none"
-    )
-    return error.sum() / known.sum().clamp(min=1)
+    error = torch.where(known, target, predicted.detach()) - predicted
+    if log_variance is None:
+        loss = fn.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
+    else:
+        bound = log_variance.clamp(-8.0, 2.0)
+        scaled = error * torch.exp(-0.5 * bound)
+        loss = fn.smooth_l1_loss(scaled, torch.zeros_like(scaled), reduction="none")
+        loss = torch.where(known, loss + 0.5 * bound, 0.0)
+    return loss.sum() / known.sum().clamp(min=1)
 
 
 def decorrelation(raw: torch.Tensor) -> torch.Tensor:

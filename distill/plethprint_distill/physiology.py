@@ -1,8 +1,9 @@
 """What a fingerprint should know of the body: read-out targets of a window.
 
 On virtual wearers every target is exact; on real pairs the beats of the ECG give rate,
-interval variation, ectopy and, cut at the R peaks, the mean pulse shape. What is not
-known is NaN and costs no loss.
+interval variation, ectopy and, cut at the R peaks, the mean pulse shape; blood pressure
+is known where a recording tells it, and disturbance where we disturbed it ourselves. What
+is not known is NaN and costs no loss.
 """
 
 from __future__ import annotations
@@ -12,14 +13,31 @@ import numpy.typing as npt
 
 from plethprint.signal import PPG
 
-__all__ = ["SHAPE_POINTS", "TARGETS", "beats_of_ecg", "interval_targets", "pulse_shape"]
+__all__ = [
+    "INTERVAL_TARGETS",
+    "PRESSURE_TARGETS",
+    "SHAPE_POINTS",
+    "TARGETS",
+    "VIRTUAL_TARGETS",
+    "beats_of_ecg",
+    "interval_targets",
+    "log_with_floor",
+    "pulse_shape",
+    "target_column",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
 SHAPE_POINTS = 16
 """Points of the mean pulse, from its peak over one beat."""
 
-INTERVAL_TARGETS = ("log_heart_rate", "log_interval_cv", "log_rmssd", "early_share")
+INTERVAL_TARGETS = (
+    "log_heart_rate",
+    "log_interval_cv",
+    "log_rmssd",
+    "early_share",
+    "late_share",
+)
 VIRTUAL_TARGETS = (
     "stiffness",
     "reflection",
@@ -29,13 +47,37 @@ VIRTUAL_TARGETS = (
     "motion_share",
     "log_noise_sd",
     "ectopic_fraction",
+    "log_disturbance",
+    "pvc_fraction",
+    "pac_fraction",
+    "log_amplitude_cv",
+    "rise_time_s",
+    "reflection_delay_s",
 )
+"""Labels of virtual wearers; `log_X` is `log_with_floor` of the label X."""
+
+PRESSURE_TARGETS = ("log_sbp", "log_dbp")
+"""Logarithms of systolic and diastolic blood pressure, mmHg."""
+
 TARGETS = (
     *INTERVAL_TARGETS,
     *VIRTUAL_TARGETS,
+    *PRESSURE_TARGETS,
     *(f"shape_{point:02d}" for point in range(SHAPE_POINTS)),
 )
 """Names of the read-out targets, in the order of the target arrays."""
+
+LOG_FLOOR = 0.01
+
+
+def target_column(name: str) -> int:
+    """Column of a target in the target arrays."""
+    return TARGETS.index(name)
+
+
+def log_with_floor(values: npt.ArrayLike) -> FloatArray:
+    """Logarithm of a quantity that may be zero, with a floor of 0.01."""
+    return np.asarray(np.log(np.asarray(values, dtype=np.float64) + LOG_FLOOR))
 
 
 def beats_of_ecg(ecg: npt.ArrayLike, sample_rate_hz: float) -> FloatArray:
@@ -55,8 +97,8 @@ def beats_of_ecg(ecg: npt.ArrayLike, sample_rate_hz: float) -> FloatArray:
 def interval_targets(beats_s: FloatArray) -> FloatArray:
     """`INTERVAL_TARGETS` of one window from its beat times (n,), NaN below four beats.
 
-    Shares are of the intervals more than 15 % shorter than the median interval; the
-    logarithms carry a floor, so that a metronome is not minus infinity.
+    Shares are of the intervals more than 15 % shorter, or longer, than the median
+    interval; the logarithms carry a floor, so that a metronome is not minus infinity.
     """
     intervals = np.diff(beats_s)
     if intervals.size < 3 or intervals.min() <= 0.2 or intervals.max() >= 4.0:
@@ -69,6 +111,7 @@ def interval_targets(beats_s: FloatArray) -> FloatArray:
             np.log(intervals.std() / mean + 0.005),
             np.log(np.sqrt(np.mean(successive**2)) / mean + 0.005),
             np.mean(intervals < 0.85 * np.median(intervals)),
+            np.mean(intervals > 1.15 * np.median(intervals)),
         ]
     )
 

@@ -18,20 +18,39 @@ import numpy.typing as npt
 
 from plethprint.alignment import align_pair
 from plethprint.errors import RecordingError, SignalError
+from plethprint.quality import assess
 from plethprint.signal import ECG, PPG, window_rows, windows_of
 from plethprint_distill.corpora import CorpusRecording
 from plethprint_distill.physiology import (
     INTERVAL_TARGETS,
+    PRESSURE_TARGETS,
     TARGETS,
     beats_of_ecg,
     interval_targets,
+    log_with_floor,
     pulse_shape,
+    target_column,
 )
 
-__all__ = ["WindowSet", "apart", "concatenate", "windows_of_recording"]
+__all__ = [
+    "Signals",
+    "WindowSet",
+    "aligned_signals",
+    "apart",
+    "concatenate",
+    "cut_windows",
+    "windows_of_recording",
+]
+
+FloatArray = npt.NDArray[np.float64]
 
 MAX_MISSING = 0.05
 """Windows with a larger share of missing samples are left out, flat ones as well."""
+
+UNDISTURBED_QUALITY = 0.9
+"""A real window of at least this quality counts as undisturbed..."""
+UNDISTURBED_RATIO = 0.02
+"""...which is to say that its disturbance has this share of the pulse's energy."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +133,46 @@ def apart(windows: WindowSet) -> WindowSet:
     return windows.take(keep)
 
 
+@dataclass(frozen=True)
+class Signals:
+    """What one recording holds, its pair brought to one lag; both begin at one moment."""
+
+    ppg: FloatArray | None
+    ppg_rate_hz: float
+    ecg: FloatArray | None
+    ecg_rate_hz: float
+
+
+def aligned_signals(recording: CorpusRecording) -> Signals:
+    """The signals of a recording, a pair brought to one physiological lag.
+
+    An ECG that no lag can be found for (flat, too short) is left out.
+
+    Raises
+    ------
+    RecordingError
+        If the two signals of a pair have different rates.
+    """
+    pulse, heart = (
+        None if x is None else np.asarray(x, dtype=np.float64)
+        for x in (recording.ppg, recording.ecg)
+    )
+    if pulse is not None and heart is not None:
+        if recording.ecg_rate_hz != recording.ppg_rate_hz:
+            raise RecordingError(
+                f"{recording.record}: ECG and PPG of one rate are needed, not "
+                f"{recording.ecg_rate_hz:g} and {recording.ppg_rate_hz:g} Hz"
+            )
+        length = min(heart.size, pulse.size)
+        try:
+            heart, pulse, _ = align_pair(
+                heart[:length], pulse[:length], recording.ppg_rate_hz
+            )
+        except SignalError:
+            heart = None  # what is left is a PPG
+    return Signals(pulse, recording.ppg_rate_hz, heart, recording.ecg_rate_hz)
+
+
 def windows_of_recording(
     recording: CorpusRecording,
     *,
@@ -131,22 +190,25 @@ def windows_of_recording(
     RecordingError
         If the two signals of a pair have different rates.
     """
-    pulse, heart = _signal(recording.ppg), _signal(recording.ecg)
-    rate_hz = recording.ppg_rate_hz if pulse is not None else recording.ecg_rate_hz
-    if pulse is not None and heart is not None:
-        if recording.ecg_rate_hz != rate_hz:
-            raise RecordingError(
-                f"{recording.record}: ECG and PPG of one rate are needed, not "
-                f"{recording.ecg_rate_hz:g} and {rate_hz:g} Hz"
-            )
-        length = min(heart.size, pulse.size)
-        try:
-            heart, pulse, _ = align_pair(heart[:length], pulse[:length], rate_hz)
-        except SignalError:
-            heart = None  # flat or too short: what is left is a PPG
+    signals = aligned_signals(recording)
+    return cut_windows(recording, signals, hop_s=hop_s, cold_share=cold_share, seed=seed)
+
+
+def cut_windows(
+    recording: CorpusRecording,
+    signals: Signals,
+    *,
+    hop_s: float = 2.5,
+    cold_share: float = 0.3,
+    seed: int = 0,
+) -> WindowSet | None:
+    """Windows of `signals`, which are `recording`'s or were made from them."""
     found = {
         spec.name: windows_of(signal, rate_hz, spec=spec, hop_s=hop_s)
-        for spec, signal in ((PPG, pulse), (ECG, heart))
+        for spec, signal, rate_hz in (
+            (PPG, signals.ppg, signals.ppg_rate_hz),
+            (ECG, signals.ecg, signals.ecg_rate_hz),
+        )
         if signal is not None
     }
     count = min((len(runs) for runs in found.values()), default=0)
@@ -158,24 +220,17 @@ def windows_of_recording(
         else np.zeros((count, spec.window_samples), np.int8)
         for spec in (PPG, ECG)
     }
-    some = next(iter(found.values()))[:count]
-    starts = np.array([w.start_s for w in some])
+    starts = np.array([w.start_s for w in next(iter(found.values()))[:count]])
     missing = np.max([[w.missing for w in runs[:count]] for runs in found.values()], axis=0)
-    if pulse is not None:
+    if signals.ppg is not None:
         rng = np.random.default_rng([seed, *recording.record.encode()])
-        cold = rng.random(count) < cold_share
-        for row in np.flatnonzero(cold).tolist():
-            first = round(float(starts[row]) * rate_hz)
-            cut = slice(first, first + round(PPG.window_s * rate_hz))
-            if pulse[cut].size >= 0.98 * PPG.window_s * rate_hz:
-                rows["ppg"][row] = window_rows(pulse[None, cut], rate_hz)[0][0]
-    beats = np.empty(0) if heart is None else beats_of_ecg(heart, rate_hz)
-    targets = np.full((count, len(TARGETS)), np.nan, np.float32)
-    for row, start in enumerate(starts):
-        inside = beats[(beats >= start) & (beats < start + PPG.window_s)] - start
-        targets[row, : len(INTERVAL_TARGETS)] = interval_targets(inside)
-        shape = pulse_shape(rows["ppg"][row], inside)
-        targets[row, -len(shape) :] = shape
+        cold = np.flatnonzero(rng.random(count) < cold_share)
+        span = PPG.window_s * signals.ppg_rate_hz
+        for row in cold.tolist():
+            first = round(float(starts[row]) * signals.ppg_rate_hz)
+            raw = signals.ppg[first : first + round(span)]
+            if raw.size >= 0.98 * span:
+                rows["ppg"][row] = window_rows(raw[None], signals.ppg_rate_hz)[0][0]
     keep = missing <= MAX_MISSING
     for name in found:
         keep &= rows[name].any(axis=1)
@@ -186,7 +241,7 @@ def windows_of_recording(
         ecg=rows["ecg"],
         has_ppg=np.full(count, "ppg" in found),
         has_ecg=np.full(count, "ecg" in found),
-        targets=targets,
+        targets=_targets(recording, signals, rows["ppg"], starts, missing),
         rhythm=np.full(count, -1, np.int8),
         person=np.full(count, f"{recording.corpus}/{recording.person}"),
         record=np.full(count, recording.record),
@@ -194,8 +249,31 @@ def windows_of_recording(
     ).take(keep)
 
 
-def _signal(samples: npt.ArrayLike | None) -> npt.NDArray[np.float64] | None:
-    return None if samples is None else np.asarray(samples, dtype=np.float64)
+def _targets(
+    recording: CorpusRecording,
+    signals: Signals,
+    ppg: npt.NDArray[np.int8],
+    starts: FloatArray,
+    missing: FloatArray,
+) -> npt.NDArray[np.float32]:
+    """(N, len(TARGETS)): what the ECG's beats and the recording's labels tell."""
+    targets = np.full((len(starts), len(TARGETS)), np.nan, np.float32)
+    if signals.ecg is not None:
+        beats = beats_of_ecg(signals.ecg, signals.ecg_rate_hz)
+        for row, start in enumerate(starts):
+            inside = beats[(beats >= start) & (beats < start + PPG.window_s)] - start
+            targets[row, : len(INTERVAL_TARGETS)] = interval_targets(inside)
+            shape = pulse_shape(ppg[row], inside)
+            targets[row, -len(shape) :] = shape
+    for name in PRESSURE_TARGETS:
+        value = recording.labels.get(name.removeprefix("log_"))
+        if isinstance(value, float) and value > 0.0:
+            targets[:, target_column(name)] = np.log(value)
+    if signals.ppg is not None:
+        undisturbed = assess(ppg, np.minimum(missing, 1.0)) >= UNDISTURBED_QUALITY
+        column = target_column("log_disturbance")
+        targets[undisturbed, column] = log_with_floor(UNDISTURBED_RATIO)
+    return targets
 
 
 def about(corpora: Iterable[Any], **facts: Any) -> dict[str, Any]:
