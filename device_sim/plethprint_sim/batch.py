@@ -14,7 +14,7 @@ from plethprint.errors import SignalError
 from plethprint_sim.deposit import Float32Array
 from plethprint_sim.disturbance import draw_chance
 from plethprint_sim.labels import labels_of
-from plethprint_sim.population import RHYTHM_SHARES, draw_people
+from plethprint_sim.population import DAMAGED_SHARE, RHYTHM_SHARES, draw_people
 from plethprint_sim.rhythm import RHYTHMS, People, first_state, next_beats
 from plethprint_sim.source import check_rate
 from plethprint_sim.synthesis import LEAD_S, TAIL_S, synthesise
@@ -54,6 +54,8 @@ def simulate_batch(
     duration_s: float = 10.0,
     sample_rate_hz: float = 125.0,
     rhythm_shares: Sequence[float] = RHYTHM_SHARES,
+    damaged_share: float = DAMAGED_SHARE,
+    labelled_s: tuple[float, float] | None = None,
 ) -> Waveforms:
     """Simulate one window of each of `n` random wearers.
 
@@ -72,16 +74,29 @@ def simulate_batch(
         20 to 500 Hz, for both signals.
     rhythm_shares
         Weight of each of `RHYTHMS`, not negative, some positive.
+    damaged_share
+        Share of windows, 0 to 1, whose PPG is badly damaged: contact lost half of the
+        time, noise many times the pulse, or light beyond the converter's scale.
+    labelled_s
+        Start and end, seconds, of the part that the labels speak of; all by default.
+        Beat and pulse times are those of the whole window.
 
     Returns
     -------
     Waveforms
         Labels: `heart_rate_bpm` (mean over the window's beats), `rhythm` (int64, index
         into `RHYTHMS`, as it shows in the window), `rmssd_s`, `sdnn_s`, `interval_cv`,
-        `ectopic_fraction` (share of early or wide beats), `stiffness` (0..1),
-        `reflection` (height of the reflected wave, systolic = 1), `pulse_width_s` (at
-        half height), `perfusion` (pulse as % of the light), `respiration_hz`,
-        `motion_share` (share of samples in motion), `noise_sd` (pulse height = 1),
+        `ectopic_fraction` (share of early or wide beats), `pvc_fraction` (of ventricular
+        beats), `pac_fraction` (of atrial and supraventricular early beats),
+        `amplitude_cv` (sd over mean of the pulses' sizes), `stiffness` (0..1),
+        `reflection` (height of the reflected wave, systolic = 1), `reflection_delay_s`
+        (its peak after the systolic one), `pulse_width_s` (at half height),
+        `rise_time_s` (foot to peak), `perfusion` (pulse as % of the light),
+        `respiration_hz`, `motion_share` (share of samples in motion), `noise_sd` (pulse
+        height = 1),
+        `disturbance` (energy between 0.5 and 8 Hz of all that is not pulse - noise,
+        wander, motion, lost contact, saturation - over the energy of the pulse; at most
+        1000),
         `age_years`, `pulse_arrival_s` (mean from R peak to foot). Interval statistics
         are NaN where the window has too few beats.
 
@@ -112,18 +127,33 @@ def simulate_batch(
             f"expected {len(RHYTHMS)} weights, one for each of {RHYTHMS}, none negative "
             f"and some positive, got {list(rhythm_shares)}"
         )
+    if not 0.0 <= damaged_share <= 1.0:
+        raise SignalError(f"expected a damaged share of 0 to 1, got {damaged_share}")
+    first_s, last_s = labelled_s or (0.0, duration_s)
+    if not 0.0 <= first_s <= last_s - 1.0 <= duration_s - 1.0:
+        raise SignalError(
+            f"expected a labelled part of at least 1 s inside 0 to {duration_s} s, "
+            f"got {labelled_s}"
+        )
     parts = []
     for index, start in enumerate(range(0, n, _PEOPLE_AT_ONCE)):
         rng = np.random.Generator(np.random.SFC64([seed, index]))
         people = draw_people(
-            min(_PEOPLE_AT_ONCE, n - start), rng, rhythm_shares=shares.tolist()
+            min(_PEOPLE_AT_ONCE, n - start),
+            rng,
+            rhythm_shares=shares.tolist(),
+            damaged_share=damaged_share,
         )
-        parts.append(_simulate(people, rng, duration_s, sample_rate_hz))
+        parts.append(_simulate(people, rng, duration_s, sample_rate_hz, (first_s, last_s)))
     return _joined(parts)
 
 
 def _simulate(
-    people: People, rng: np.random.Generator, duration_s: float, sample_rate_hz: float
+    people: People,
+    rng: np.random.Generator,
+    duration_s: float,
+    sample_rate_hz: float,
+    labelled_s: tuple[float, float],
 ) -> Waveforms:
     samples = round(duration_s * sample_rate_hz)
     # Any moment of the wearers' day: breath and drift stand anywhere.
@@ -136,11 +166,15 @@ def _simulate(
         people, beats, chance, start_s=0.0, samples=samples, sample_rate_hz=sample_rate_hz
     )
     inside = (beats.time_s >= 0) & (beats.time_s < samples / sample_rate_hz)
+    labelled = inside & (beats.time_s >= labelled_s[0]) & (beats.time_s < labelled_s[1])
+    part = slice(*(round(time_s * sample_rate_hz) for time_s in labelled_s))
     return Waveforms(
         ppg=stretch.ppg,
         ecg=stretch.ecg,
         sample_rate_hz=sample_rate_hz,
-        labels=labels_of(people, beats, stretch, inside),
+        labels=labels_of(
+            people, beats, stretch, labelled, part=part, sample_rate_hz=sample_rate_hz
+        ),
         beat_times_s=_packed(beats.time_s.astype(np.float32), inside, np.nan),
         pulse_times_s=_packed(stretch.pulses.foot_s.astype(np.float32), inside, np.nan),
         beat_kinds=_packed(beats.kind.astype(np.int8), inside, -1),

@@ -21,7 +21,7 @@ _KNOTS_HZ = (0.15, 0.5, 1.6, 5.0, 14.0)
 MOVING = 0.17
 """Strength from which on a burst counts as begun: half of the weakest burst."""
 
-_EVENTS = 3
+_EVENTS = 5
 """At most this many bursts of motion, or losses of contact, begin in one stretch."""
 
 
@@ -39,6 +39,8 @@ class Chance:
     """(N, E, 4): start s, length s, size, phase; length 0 for no burst."""
     contact_loss: FloatArray
     """(N, E, 4), alike."""
+    pressure: FloatArray
+    """(N, E, 4), alike: times of another pressure between sensor and skin."""
 
 
 def knots_in(duration_s: float) -> tuple[int, ...]:
@@ -70,6 +72,7 @@ def draw_chance(
         ecg_knots=ecg_knots,
         motion=_events(people["motion_rate"], rng, start_s, duration_s),
         contact_loss=_events(people["contact_loss_rate"], rng, start_s, duration_s),
+        pressure=_events(people["pressure_rate"], rng, start_s, duration_s),
         ppg_white=rng.standard_normal((n, samples), dtype=np.float32),
         ecg_white=rng.standard_normal((n, samples), dtype=np.float32),
     )
@@ -106,6 +109,7 @@ def disturb_ppg(
     sample_rate_hz: float,
     breath: Float32Array,
     moving: Float32Array,
+    pressed: Float32Array,
 ) -> None:
     """Add wander, noise and motion to pulses of height one, float32 (N, T), in place.
 
@@ -123,6 +127,8 @@ def disturb_ppg(
         float32 (N, T): `breathing`.
     moving
         float32 (N, T): strength of motion, `share_of` the bursts.
+    pressed
+        float32 (N, T): strength of a change of pressure, likewise.
     """
     samples, knots = onto.shape[1], chance.ppg_knots
     column = {name: value.astype(np.float32)[:, None] for name, value in people.items()}
@@ -134,15 +140,24 @@ def disturb_ppg(
     onto += white * (1 - column["noise_colour"]) * chance.ppg_white
     coloured = _octave(knots[3], samples) + _octave(knots[4], samples)
     onto += column["noise_sd"] * column["noise_colour"] * coloured
+    row = np.nonzero(pressed.max(axis=1) > 0)[0]
+    if len(row):
+        onto[row] += column["pressure_step"][row] * pressed[row]
     row = np.nonzero(moving.max(axis=1) > 0)[0]
     if not len(row):
         return
     phase = people["lf_phase"][row, None]
     step = (2 * np.pi * people["cadence_hz"][row, None] * time_s + 3 * phase) % (2 * np.pi)
-    stepping = np.sin(step.astype(np.float32))
+    heel = column["heel_strike"][row]
+    stepping = np.exp(-heel) * np.sin(step.astype(np.float32))
     stepping += 0.5 * np.sin((2 * step + phase).astype(np.float32))
+    # Hard steps ring: their harmonics outgrow the swing of the arm.
+    stepping += heel * np.sin((3 * step + 2 * phase).astype(np.float32))
+    stepping += 0.6 * heel * np.sin((4 * step + 3 * phase).astype(np.float32))
     jerk = _octave(knots[2][row], samples)
-    jolts = 0.8 * stepping + 0.8 * slow[row] + 0.7 * jerk + 0.4 * coloured[row]
+    jolts = (
+        0.8 * stepping + 0.8 * slow[row] + 0.7 * jerk + column["shake"][row] * coloured[row]
+    )
     # Pressing and lifting let light past more often than they block it.
     jolts -= 0.35 * np.square(jerk)
     onto[row] += column["motion_size"][row] * moving[row] * jolts
@@ -163,7 +178,9 @@ def disturb_ecg(
     column = {name: value.astype(np.float32)[:, None] for name, value in people.items()}
     slow = _octave(knots[1], samples)
     onto += column["ecg_wander_mv"] * (
-        _octave(knots[0], samples) + np.float32(0.4) * (slow + breath)
+        _octave(knots[0], samples)
+        + np.float32(0.6) * (slow + breath)
+        + np.float32(0.3) * _octave(knots[2], samples)
     )
     white = np.float32(0.8 * np.sqrt(sample_rate_hz / 125.0)) * column["ecg_noise_mv"]
     onto += white * chance.ecg_white
@@ -177,6 +194,7 @@ def disturb_ecg(
     if len(row):
         strain = 0.12 * slow[row] + 0.08 * _octave(knots[2][row], samples)
         strain += 0.05 * _octave(knots[4][row], samples)
+        strain *= column["ecg_strain"][row]
         onto[row] += np.minimum(column["motion_size"][row], 3) * moving[row] * strain
 
 

@@ -16,6 +16,7 @@ from plethprint_sim.rhythm import (
     Beats,
     FloatArray,
     People,
+    breathing,
 )
 
 
@@ -62,8 +63,14 @@ def electrocardiogram(
         kind = beats.kind[row, beat]
         interval_s = beats.interval_s[row, beat]
         trait = {name: value[row] for name, value in people.items()}
+        # The heart turns and the chest fills with every breath: the lead sees it.
+        breath = breathing(people, beats.time_s)[row, beat]
+        gain = 1 + trait["ecg_breath"] * breath
+        gain += trait["ecg_wobble"] * beats.wobble[row, beat, 0]
+        gain += trait["ecg_alternans"] * beats.turn[row, beat]
         for bump in _bumps(trait, kind, interval_s):
             present = bump.height_mv != 0
+            bump = bump._replace(height_mv=bump.height_mv * gain)
             _deposit_bump(
                 onto,
                 _Bump(*(value[present] for value in bump)),
@@ -87,6 +94,7 @@ def _bumps(trait: People, kind: IndexArray, interval_s: FloatArray) -> list[_Bum
     ectopic_mv, ectopic_s = trait["ectopic_mv"], trait["ectopic_width_s"]
     r_height = np.where(wide, ectopic_mv, trait["r_mv"])
     r_width = np.where(wide, ectopic_s, qrs)
+    r_fall = r_width * trait["r_fall"]
     q_height = np.where(wide, 0.0, trait["q_mv"])
     s_height = np.where(wide, -0.45 * ectopic_mv, trait["s_mv"])
     s_centre = np.where(wide, 2.6 * ectopic_s, gap)
@@ -101,7 +109,7 @@ def _bumps(trait: People, kind: IndexArray, interval_s: FloatArray) -> list[_Bum
     return [
         _Bump(p_height, p_centre, p_width, p_width),
         _Bump(q_height, -gap, qrs, qrs),
-        _Bump(r_height, np.zeros_like(gap), r_width, r_width),
+        _Bump(r_height, np.zeros_like(gap), r_width, r_fall),
         _Bump(s_height, s_centre, s_width, s_width),
         _Bump(st_height, 0.5 * t_centre + 0.02, 0.05 * pace, 0.05 * pace),
         # The T wave climbs slowly and falls fast.

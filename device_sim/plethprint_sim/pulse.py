@@ -60,6 +60,7 @@ def pulses_of(people: People, beats: Beats) -> Pulses:
         + trait["amplitude_breath"] * breath
         + trait["amplitude_mayer"] * vasomotion(people, beats.time_s)
         + trait["amplitude_wobble"] * beats.wobble[..., 0]
+        + trait["alternans"] * beats.turn
     )
     amplitude = amplitude.clip(0.01, 2.5)
     # A poorly filled heart needs longer to open the aortic valve.
@@ -111,16 +112,20 @@ def pulse_wave(
     )
 
 
-def pulse_width_s(people: People) -> FloatArray:
-    """Width at half height, seconds, of each wearer's regular pulse; float64 (N,)."""
+def regular_pulse_s(people: People) -> tuple[FloatArray, FloatArray]:
+    """Width at half height and time from foot to peak of each regular pulse, seconds.
+
+    The foot is where the steepest tangent meets zero; both are float64 (N,).
+    """
     rows = np.arange(len(people["rise_s"]))
     grid_s = np.arange(0.004, _LIFE_S, 0.004, dtype=np.float32)
     pulse = _pulse(
         np.broadcast_to(grid_s, (len(rows), len(grid_s))), _shape_of(people, rows)
     )
     width_s = 0.004 * (pulse > 0.5 * pulse.max(axis=1, keepdims=True)).sum(axis=1)
-    mean_s = 60.0 / people["heart_rate_bpm"]
-    return np.asarray(width_s * _stretch(mean_s, people["ejection_exponent"]))
+    peak_s = grid_s[np.argmax(pulse, axis=1)] - _foot_delay_s(people)
+    stretch = _stretch(60.0 / people["heart_rate_bpm"], people["ejection_exponent"])
+    return np.asarray(width_s * stretch), np.asarray(peak_s * stretch)
 
 
 def _filling(interval_s: FloatArray, filling_s: FloatArray) -> FloatArray:

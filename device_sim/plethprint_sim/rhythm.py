@@ -47,6 +47,8 @@ class Beats:
     """NORMAL, VENTRICULAR, ATRIAL, FIBRILLATING or SUPRAVENTRICULAR."""
     wobble: FloatArray
     """(N, M, 2) standard normal: beat-to-beat chance in pulse size and arrival."""
+    turn: FloatArray
+    """1 and -1 by turns: strong and weak beats of an alternating pulse."""
 
     def joined(self, later: Beats) -> Beats:
         """These beats and then `later`, of the same people."""
@@ -56,6 +58,7 @@ class Beats:
             np.concatenate((self.previous_interval_s, later.previous_interval_s), axis=1),
             np.concatenate((self.kind, later.kind), axis=1),
             np.concatenate((self.wobble, later.wobble), axis=1),
+            np.concatenate((self.turn, later.turn), axis=1),
         )
 
 
@@ -72,6 +75,8 @@ class HeartState:
     """Whether the last beat came early."""
     run_left: FloatArray
     """Beats still to come in a run of tachycardia."""
+    turn: FloatArray
+    """1 or -1: `Beats.turn` of the last beat."""
 
 
 def breathing(people: People, time_s: FloatArray) -> npt.NDArray[np.float32]:
@@ -125,6 +130,7 @@ def first_state(
         pause_s=np.zeros(n),
         early_last=rng.uniform(0, 1, n) < 0.5,
         run_left=run_left,
+        turn=np.ones(n),
     )
 
 
@@ -159,10 +165,12 @@ def next_beats(
     base_s = 60.0 / people["heart_rate_bpm"]
     time, interval, previous = state.time_s, state.interval_s, state.previous_interval_s
     pause, early_last, run_left = state.pause_s, state.early_last, state.run_left
+    turn = state.turn
+    interpolated = people["interpolated"] > 0.5
     columns: list[tuple[npt.NDArray[np.generic], ...]] = []
     n = len(base_s)
     while time.min() < until_s:
-        chance = rng.random((3, n))
+        chance = rng.random((4, n))
         wobble = rng.standard_normal((4, n))
         modulation = (
             people["rsa_depth"] * breathing(people, time)
@@ -188,6 +196,9 @@ def next_beats(
         early = np.where(alternates, ~early_last, comes_early)
         early &= ~running
         early_s = sinus_s * (people["prematurity"] + 0.03 * wobble[1])
+        # A beat that is not conducted leaves twice the interval.
+        dropped = ~fibrillates & (pause <= 0) & (chance[3] < people["pause_rate"])
+        following = np.where(dropped, 2 * following, following)
         following = np.where((pause > 0) & ~early, pause, following)
         following = np.where(early, early_s, following)
         following = np.where(
@@ -195,16 +206,20 @@ def next_beats(
         )
         following = following.clip(_SHORTEST_INTERVAL_S, _LONGEST_INTERVAL_S)
 
-        # A ventricular beat leaves the sinus node alone (full pause); an atrial one
-        # resets it.
+        # A ventricular beat leaves the sinus node alone (full pause, or none when it
+        # falls between two sinus beats); an atrial one resets it.
         pause_after = np.where(wide, 2 * sinus_s - following, 1.06 * sinus_s)
+        between = wide & interpolated
+        pause_after = np.where(
+            between, np.maximum(1.05 * sinus_s - following, 0.3), pause_after
+        )
         pause = np.where(early, pause_after, 0.0)
         kind = np.where(fibrillates, FIBRILLATING, NORMAL)
         kind = np.where(early, np.where(wide, VENTRICULAR, ATRIAL), kind)
         kind = np.where(running, np.where(wide, VENTRICULAR, SUPRAVENTRICULAR), kind)
         time, previous, interval = time + following, interval, following
-        early_last = early
-        columns.append((time, interval, previous, kind, wobble[2:].T))
+        early_last, turn = early, -turn
+        columns.append((time, interval, previous, kind, wobble[2:].T, turn))
     if not columns:
         return _no_beats(n), state
     stacked = [np.stack(column, axis=1) for column in zip(*columns, strict=True)]
@@ -214,13 +229,14 @@ def next_beats(
         stacked[2].astype(np.float64),
         stacked[3].astype(np.int64),
         stacked[4].astype(np.float64),
+        stacked[5].astype(np.float64),
     )
-    return beats, HeartState(time, interval, previous, pause, early_last, run_left)
+    return beats, HeartState(time, interval, previous, pause, early_last, run_left, turn)
 
 
 def _no_beats(n: int) -> Beats:
     none = np.zeros((n, 0))
-    return Beats(none, none, none, none.astype(np.int64), np.zeros((n, 0, 2)))
+    return Beats(none, none, none, none.astype(np.int64), np.zeros((n, 0, 2)), none)
 
 
 def _beside(trait: FloatArray, like: FloatArray) -> FloatArray:

@@ -167,11 +167,13 @@ class WearerStream:
             )
 
         motion, contact_loss = here.motion, here.contact_loss
+        pressure = here.pressure
         if block > 0:
             # A burst may outlast the block in which it began.
             before = self._drawn(block - 1)
             motion = np.concatenate((before.motion, motion), axis=1)
             contact_loss = np.concatenate((before.contact_loss, contact_loss), axis=1)
+            pressure = np.concatenate((before.pressure, pressure), axis=1)
         return Chance(
             ppg_knots=knots(here.ppg_knots, following.ppg_knots),
             ecg_knots=knots(here.ecg_knots, following.ecg_knots),
@@ -179,6 +181,7 @@ class WearerStream:
             ecg_white=here.ecg_white,
             motion=motion,
             contact_loss=contact_loss,
+            pressure=pressure,
         )
 
     def _drawn(self, block: int) -> Chance:

@@ -33,6 +33,8 @@ class Stretch:
     """Loss of contact, 0 to 1; above 0 the light is not that of the skin."""
     pulses: Pulses
     """The pulses of all beats that were given."""
+    pulse: Float32Array
+    """The pulse alone, before anything disturbs it; the regular one has height one."""
 
 
 def synthesise(
@@ -70,6 +72,12 @@ def synthesise(
     ppg = np.zeros((n, samples), dtype=np.float32)
     pulses = pulses_of(people, beats)
     pulse_wave(people, pulses, ppg, start_s=start_s, sample_rate_hz=sample_rate_hz)
+    pressed = share_of(chance.pressure, time_s)
+    if pressed.any():
+        # Pressing empties the small vessels: the pulse under the sensor shrinks.
+        weakened = people["pressure_damping"].astype(np.float32)[:, None]
+        ppg *= 1 - weakened * np.minimum(pressed, 1)
+    undisturbed = ppg.copy()
     disturb_ppg(
         people,
         chance,
@@ -78,6 +86,7 @@ def synthesise(
         sample_rate_hz=sample_rate_hz,
         breath=breath,
         moving=moving,
+        pressed=pressed,
     )
     _light(people, ppg, apart)
 
@@ -92,7 +101,7 @@ def synthesise(
         breath=breath,
         moving=moving,
     )
-    return Stretch(ppg, ecg, moving, apart, pulses)
+    return Stretch(ppg, ecg, moving, apart, pulses, undisturbed)
 
 
 def _light(people: People, pulse: Float32Array, apart: Float32Array) -> None:

@@ -73,6 +73,10 @@ class Wearer:
     """Chance at each beat that the next comes early; for "pvc" and "pac" only."""
     ectopic_focus: float = 0.5
     """0..1; above 0.85 the early beats of a bigeminy are atrial."""
+    interpolated: float = 0.0
+    """1: a ventricular beat falls between two sinus beats, no pause follows."""
+    pause_rate: float = 0.0
+    """Chance at each beat that the next one is not conducted."""
     couplet_rate: float = 0.0
     """Chance that an early beat may follow another."""
     prematurity: float = 0.62
@@ -108,6 +112,8 @@ class Wearer:
     arrival_wander_s: float = 0.003
     amplitude_wobble: float = 0.02
     """Chance in the pulse's size from beat to beat."""
+    alternans: float = 0.0
+    """Pulsus alternans: strong and weak pulses by turns, 1 + and 1 - this."""
     amplitude_breath: float = 0.06
     """Swing of the pulse's size with the breath."""
     amplitude_mayer: float = 0.04
@@ -123,6 +129,8 @@ class Wearer:
     s_mv: float = -0.2
     qrs_width_s: float = 0.0105
     """Half width (sd) of R; Q and S follow it."""
+    r_fall: float = 1.0
+    """How long R falls, as a share of how long it rises."""
     qrs_gap_s: float = 0.0265
     """Distance of Q and S from R."""
     t_mv: float = 0.25
@@ -137,6 +145,12 @@ class Wearer:
     """T wave of a ventricular beat, as a share of its height."""
     fibrillation_mv: float = 0.06
     fibrillation_hz: float = 6.0
+    ecg_breath: float = 0.03
+    """Swing of the ECG's height with the breath."""
+    ecg_wobble: float = 0.01
+    ecg_alternans: float = 0.0
+    ecg_strain: float = 1.0
+    """How much a burst of motion moves the electrodes."""
     ecg_wander_mv: float = 0.05
     ecg_mains_mv: float = 0.005
     mains_hz: float = 50.0
@@ -154,6 +168,16 @@ class Wearer:
     motion_size: float = 1.5
     """Height of a burst; the pulse's height = 1."""
     cadence_hz: float = 1.7
+    heel_strike: float = 0.0
+    """Height of the third harmonic of the steps."""
+    shake: float = 0.4
+    """Fast part of a burst of motion."""
+    pressure_rate: float = 0.0
+    """Changes of the sensor's pressure on the skin, a second."""
+    pressure_step: float = 0.0
+    """Step of the baseline that such a change brings; the pulse's height = 1."""
+    pressure_damping: float = 0.0
+    """Share of the pulse that it takes away."""
     contact_loss_rate: float = 0.0
     """Losses of contact a second."""
     light_level: float = 0.5
@@ -178,7 +202,14 @@ class Wearer:
         for name in _POSITIVE:
             if getattr(self, name) <= 0:
                 raise SignalError(f"expected a positive {name}, got {getattr(self, name)}")
-        for name in ("motion_rate", "contact_loss_rate", "ectopic_rate", "run_rate"):
+        for name in (
+            "motion_rate",
+            "contact_loss_rate",
+            "pressure_rate",
+            "pause_rate",
+            "ectopic_rate",
+            "run_rate",
+        ):
             if getattr(self, name) < 0:
                 raise SignalError(f"{name} must not be negative, got {getattr(self, name)}")
         if not 0 < self.light_level <= 1:
@@ -209,6 +240,7 @@ _POSITIVE = (
     "perfusion",
     "p_width_s",
     "qrs_width_s",
+    "r_fall",
     "t_width_s",
     "ectopic_width_s",
 )
@@ -216,6 +248,8 @@ _POSITIVE = (
 
 def random_wearer(rng: np.random.Generator | int, **fixed: Any) -> Wearer:
     """Draw one wearer from the population that `simulate_batch` draws from.
+
+    None of those whose signal is damaged throughout is among them.
 
     Parameters
     ----------
@@ -243,11 +277,14 @@ def random_wearer(rng: np.random.Generator | int, **fixed: Any) -> Wearer:
         rng = np.random.Generator(np.random.SFC64(int(rng)))
     rhythm = fixed.get("rhythm")
     if rhythm is None:
-        drawn = draw_people(1, rng)
+        drawn = draw_people(1, rng, damaged_share=0.0)
     elif rhythm in RHYTHMS:
         # The other traits of the heart go with its rhythm.
         drawn = draw_people(
-            1, rng, rhythm_shares=[float(name == rhythm) for name in RHYTHMS]
+            1,
+            rng,
+            rhythm_shares=[float(name == rhythm) for name in RHYTHMS],
+            damaged_share=0.0,
         )
     else:
         raise SignalError(f"expected rhythm to be one of {RHYTHMS}, got {rhythm!r}")

@@ -18,17 +18,24 @@ from plethprint_distill.physiology import (
     interval_targets,
     pulse_shape,
 )
+from plethprint_distill.sensor_chain import (
+    draw_filters,
+    hold_samples,
+    jump_electrodes,
+    quantise,
+)
 from plethprint_distill.windows import WindowSet
 from plethprint_sim.batch import simulate_batch
 
 __all__ = ["virtual_windows"]
 
 _WARM_UP_S = 4.0
-_MARGIN_S = 0.5
+_MARGIN_S = 1.0
+"""Before and behind: room for the shift to one lag, and for sensors to settle in."""
 _FOOT_LAG_S = PHYSIOLOGICAL_LAG_S - 0.045
 """R peak to the pulse's foot, where the steepest rise lies at `PHYSIOLOGICAL_LAG_S`."""
 _BASE_RATE_HZ = 125.0
-_RATES_HZ = (25.0, 30.0, 50.0, 64.0, 100.0, 125.0, 125.0)
+_RATES_HZ = (25.0, 30.0, 50.0, 64.0, 85.0, 100.0, 125.0, 125.0, 125.0)
 """Rates of the simulated sensors: a fingerprint must not tell them apart."""
 
 
@@ -67,17 +74,29 @@ def _chunk(count: int, seed: int, rng: np.random.Generator, *, cold: bool) -> Wi
         seed=seed,
         duration_s=length_s + 2 * _MARGIN_S,
         sample_rate_hz=_BASE_RATE_HZ,
+        labelled_s=(_MARGIN_S + warm_up_s, _MARGIN_S + length_s),
     )
+    light = draw_filters(count, rng, ecg=False).run(waves.ppg, _BASE_RATE_HZ)
+    light = quantise(light, rng)
+    hold_samples(light, rng, _BASE_RATE_HZ)
+    leads = draw_filters(count, rng, ecg=True).run(
+        jump_electrodes(waves.ecg, rng, _BASE_RATE_HZ), _BASE_RATE_HZ
+    )
+    leads = quantise(leads, rng)
     span = round(length_s * _BASE_RATE_HZ)
     first = round(_MARGIN_S * _BASE_RATE_HZ)
-    raw: npt.NDArray[np.floating[Any]] = waves.ppg[:, first : first + span]
+    raw: npt.NDArray[np.floating[Any]] = light[:, first : first + span]
+    # Off the scale nothing moves at all, and flat windows are no windows: the corpora's
+    # are left out, here the converter's last bit flickers.
+    flat = np.ptp(raw[:, round(warm_up_s * _BASE_RATE_HZ) :], axis=1) == 0
+    raw = raw + 1e-6 * flat[:, None] * rng.standard_normal(raw.shape)
     if rate_hz < _BASE_RATE_HZ:
         raw = _at_rate(raw, rate_hz)
     # Real pairs are brought to one lag, since monitors add their own: virtual ones too.
     late_s = waves.labels["pulse_arrival_s"].astype(np.float64) - _FOOT_LAG_S
     late_s = np.clip(np.nan_to_num(late_s), -_MARGIN_S, _MARGIN_S)
     start = first - np.rint(late_s * _BASE_RATE_HZ).astype(int)
-    hearts = waves.ecg[np.arange(count)[:, None], start[:, None] + np.arange(span)]
+    hearts = leads[np.arange(count)[:, None], start[:, None] + np.arange(span)]
     ppg, _ = window_rows(raw, rate_hz, warm_up_s=warm_up_s)
     ecg, _ = window_rows(hearts, _BASE_RATE_HZ, spec=ECG, warm_up_s=warm_up_s)
     labels = waves.labels
@@ -107,6 +126,8 @@ def _chunk(count: int, seed: int, rng: np.random.Generator, *, cold: bool) -> Wi
     )
 
 
-def _at_rate(rows: npt.NDArray[np.float32], rate_hz: float) -> npt.NDArray[np.float64]:
+def _at_rate(
+    rows: npt.NDArray[np.floating[Any]], rate_hz: float
+) -> npt.NDArray[np.float64]:
     count = round(rows.shape[1] * rate_hz / _BASE_RATE_HZ)
     return resample_rows(rows.astype(np.float64), _BASE_RATE_HZ, rate_hz, count)

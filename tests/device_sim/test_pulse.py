@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from plethprint_sim import Wearer, WearerStream
-from plethprint_sim.pulse import pulse_wave, pulse_width_s, pulses_of
+from plethprint_sim.pulse import pulse_wave, pulses_of, regular_pulse_s
 from plethprint_sim.rhythm import NORMAL, VENTRICULAR, Beats
 
 RATE_HZ = 500.0
@@ -23,6 +23,7 @@ def beat(
         previous_interval_s=np.full((1, 1), before),
         kind=np.full((1, 1), kind),
         wobble=np.zeros((1, 1, 2)),
+        turn=np.ones((1, 1)),
     )
 
 
@@ -57,7 +58,7 @@ def test_the_width_label_is_the_width_of_the_drawn_pulse_at_half_height() -> Non
     for wearer in (still(heart_rate_bpm=60), still(heart_rate_bpm=110, rise_s=0.25)):
         pulse = pulse_of(wearer, beat(60 / wearer.heart_rate_bpm))
         width_s = (pulse > pulse.max() / 2).sum() / RATE_HZ
-        assert pulse_width_s(wearer.traits())[0] == pytest.approx(width_s, abs=0.01)
+        assert regular_pulse_s(wearer.traits())[0][0] == pytest.approx(width_s, abs=0.01)
 
 
 def test_a_reflection_that_returns_sooner_merges_with_the_systolic_wave() -> None:
@@ -72,7 +73,7 @@ def test_a_reflection_that_returns_sooner_merges_with_the_systolic_wave() -> Non
 
 def test_a_slow_heart_sends_wider_pulses() -> None:
     slow, fast = still(heart_rate_bpm=45).traits(), still(heart_rate_bpm=150).traits()
-    assert pulse_width_s(slow)[0] > 1.2 * pulse_width_s(fast)[0]
+    assert regular_pulse_s(slow)[0] > 1.2 * regular_pulse_s(fast)[0]
 
 
 def test_an_early_beat_has_a_weaker_and_later_pulse() -> None:

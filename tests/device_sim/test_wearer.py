@@ -92,7 +92,8 @@ def test_every_label_is_there_once_for_each_window() -> None:
     expected = {
         "heart_rate_bpm", "rhythm", "rmssd_s", "sdnn_s", "interval_cv", "ectopic_fraction",
         "stiffness", "reflection", "pulse_width_s", "perfusion", "respiration_hz",
-        "motion_share", "noise_sd", "age_years", "pulse_arrival_s",
+        "motion_share", "noise_sd", "age_years", "pulse_arrival_s", "disturbance",
+        "pvc_fraction", "pac_fraction", "amplitude_cv", "rise_time_s", "reflection_delay_s",
     }  # fmt: skip
     assert set(crowd().labels) == expected
     assert {label.shape for label in crowd().labels.values()} == {(384,)}
@@ -115,7 +116,13 @@ def test_labels_stay_in_their_ranges_whatever_the_seed(seed: int, n: int) -> Non
         "perfusion": (0.05, 10),
         "respiration_hz": (0.1, 0.55),
         "motion_share": (0, 1),
-        "noise_sd": (0, 0.6),
+        "noise_sd": (0, 6.0),
+        "disturbance": (0, 1000),
+        "pvc_fraction": (0, 1),
+        "pac_fraction": (0, 1),
+        "amplitude_cv": (0, 2),
+        "rise_time_s": (0.03, 0.6),
+        "reflection_delay_s": (0.05, 0.3),
         "age_years": (18, 92),
         "pulse_arrival_s": (0.08, 0.45),
     }
