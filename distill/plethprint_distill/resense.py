@@ -131,7 +131,7 @@ def resense(
 
 def damage(pulse: FloatArray, rate_hz: float, rng: np.random.Generator) -> FloatArray:
     """Spoil a stretch (T,) by random events; gives the spoiled stretch."""
-    y = pulse.copy()
+    y: FloatArray = pulse.copy()
     time_s = np.arange(y.size) / rate_hz
     size = float(np.percentile(np.abs(y - np.median(y)), 90)) + 1e-12
     for _ in range(int(rng.integers(1, 9))):
