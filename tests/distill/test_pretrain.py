@@ -17,7 +17,6 @@ from plethprint_distill.checkpoint import load_teacher, save_teacher  # noqa: E4
 from plethprint_distill.distill import (  # noqa: E402
     Distillation,
     DistillConfig,
-    disturb,
     teacher_targets,
 )
 from plethprint_distill.pretrain import (  # noqa: E402
@@ -181,13 +180,3 @@ def test_the_work_of_another_teacher_is_not_gone_on_with(
     teacher_targets(M2AE(PRESETS["tiny"]).eval(), sets, tmp_path)
     with pytest.raises(PackageIncompatibleError, match="another teacher"):
         teacher_targets(M2AE(PRESETS["tiny"]).eval(), sets, tmp_path)
-
-
-def test_disturbed_windows_keep_their_beats_and_their_spread(virtual: WindowSet) -> None:
-    ppg = virtual.ppg.astype(np.float32) * np.float32(4.0 / 127.0)
-    ppg = ppg[ppg.std(axis=1) > 0.5]
-    out = disturb(ppg, np.random.default_rng(0))
-    assert out.dtype == np.float32
-    assert out.std(axis=1).max() < 1.05
-    alike = [np.corrcoef(a, b)[0, 1] for a, b in zip(ppg, out, strict=True)]
-    assert 0.7 < np.median(alike) < 1.0
