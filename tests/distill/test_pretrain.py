@@ -14,11 +14,6 @@ pytest.importorskip("lightning", reason="needs the `train` extra")
 
 from plethprint.errors import PackageIncompatibleError  # noqa: E402
 from plethprint_distill.checkpoint import load_teacher, save_teacher  # noqa: E402
-from plethprint_distill.distill import (  # noqa: E402
-    Distillation,
-    DistillConfig,
-    teacher_targets,
-)
 from plethprint_distill.pretrain import (  # noqa: E402
     PretrainConfig,
     Pretraining,
@@ -140,43 +135,3 @@ def test_a_file_that_is_no_teacher_is_refused_in_one_sentence(tmp_path: Path) ->
         with pytest.raises(PackageIncompatibleError, match="is not a teacher") as caught:
             load_teacher(tmp_path / path)
         assert "\n" not in str(caught.value)
-
-
-def test_distillation_resumes_with_the_very_same_losses(
-    tmp_path: Path, sets: dict[str, WindowSet]
-) -> None:
-    torch.manual_seed(0)
-    teacher = M2AE(PRESETS["tiny"]).eval()
-    targets = teacher_targets(teacher, sets, tmp_path / "targets")
-    config = DistillConfig(windows=16 * 20, batch=16, warm_up_windows=32)
-    whole = Distillation(tmp_path / "whole", sets, targets, config)
-    expected = [whole.run_step() for _ in range(4)]
-    first = Distillation(tmp_path / "cut", sets, targets, config)
-    found = [first.run_step() for _ in range(2)]
-    first.save()
-    second = Distillation(tmp_path / "cut", sets, targets, config)
-    second.resume()
-    found += [second.run_step() for _ in range(2)]
-    assert found == expected
-
-
-def test_targets_see_the_ecg_where_there_is_one(
-    tmp_path: Path, sets: dict[str, WindowSet]
-) -> None:
-    torch.manual_seed(0)
-    teacher = M2AE(PRESETS["tiny"]).eval()
-    targets = teacher_targets(teacher, sets, tmp_path)
-    both = fingerprints(teacher, sets["virtual"], ("ppg", "ecg"))
-    alone = fingerprints(teacher, sets["virtual"], ("ppg",))
-    np.testing.assert_allclose(targets["virtual"], both, atol=1e-5)
-    np.testing.assert_allclose(targets["stress_predict"], alone, atol=1e-5)
-    assert np.abs(both - alone).max() > 0.01
-
-
-def test_the_work_of_another_teacher_is_not_gone_on_with(
-    tmp_path: Path, sets: dict[str, WindowSet]
-) -> None:
-    torch.manual_seed(0)
-    teacher_targets(M2AE(PRESETS["tiny"]).eval(), sets, tmp_path)
-    with pytest.raises(PackageIncompatibleError, match="another teacher"):
-        teacher_targets(M2AE(PRESETS["tiny"]).eval(), sets, tmp_path)
