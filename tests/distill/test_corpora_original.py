@@ -477,6 +477,7 @@ def write_ppg_bp(folder: Path) -> None:
 def test_ppg_bp_is_read_without_the_doubled_segments(tmp_path: Path) -> None:
     write_ppg_bp(tmp_path)
     found = read("ppg_bp", tmp_path)
+    found.sort(key=lambda recording: int(recording.person))
     assert [r.record for r in found] == ["2_1", "2_2", "24_2"]
     assert [r.person for r in found] == ["2", "2", "24"]
     assert found[0].ppg_rate_hz == 1000.0
@@ -554,7 +555,7 @@ class Attack:
 def test_a_pickle_that_would_run_code_is_refused_before_it_can(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     write_pickle(tmp_path / "S3" / "S3.pkl", {"signal": Attack(Path.touch, trace)})
-    with pytest.raises(RecordingError, match=r"asks for .*Path"):
+    with pytest.raises(RecordingError, match="it asks for "):
         read("wesad", tmp_path)
     assert not trace.exists()
     other = tmp_path / "other"
@@ -647,10 +648,14 @@ def torn_vital(folder: Path) -> None:
     (folder / "1.vital").write_bytes(TORN)
 
 
+def foreign_welltory(folder: Path) -> None:
+    write_columns(folder / "subject_01" / "PPG.csv", {"red": wave(1, 30)})
+
+
 @pytest.mark.parametrize(
     ("name", "spoil", "message"),
     [
-        ("bidmc", tear(Path("bidmc_01_Signals.csv")), "no column Time"),
+        ("bidmc", tear(Path("bidmc_01_Signals.csv")), "not a readable CSV"),
         ("bidmc", nameless_bidmc, "names no MIMIC-II person"),
         ("bidmc", tear(Path("bidmc01.hea")), "not a readable WFDB header"),
         ("mimic_perform", tear(Path("mimic_perform_af_data.mat")), "not the MATLAB file"),
@@ -675,7 +680,7 @@ def torn_vital(folder: Path) -> None:
         ("stress_predict", tear(Path("S01/BVP.csv")), "not a file of numbers"),
         ("wesad", tear(Path("S2/S2.pkl")), "not a pickle of arrays"),
         ("ppg_dalia", tear(Path("S2/S2.pkl")), "not a pickle of arrays"),
-        ("welltory", tear(Path("subject_01/PPG.csv")), "no column time"),
+        ("welltory", foreign_welltory, "has no column time"),
     ],
 )
 def test_a_damaged_or_foreign_file_gives_one_sentence(

@@ -12,6 +12,8 @@ site gives as `cases`). Without it cases cannot be split by person and are refus
 from __future__ import annotations
 
 import csv
+import gzip
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -97,7 +99,13 @@ def _vital(path: Path) -> Mapping[str, npt.NDArray[np.float32]]:
     except ImportError as error:
         raise MissingExtraError("corpora", "Reading .vital files") from error
     try:
-        file = vitaldb.VitalFile(str(path), list(TRACKS))
+        with gzip.open(path) as archive:
+            if archive.read(4) != b"VITA":
+                raise ValueError("it does not begin with VITA")
+        with warnings.catch_warnings():
+            # The package leaves its file to the garbage collector.
+            warnings.simplefilter("ignore", ResourceWarning)
+            file = vitaldb.VitalFile(str(path), list(TRACKS))
         present = [track for track in TRACKS if track in file.get_track_names()]
         samples = file.to_numpy(present, 1.0 / _RATE_HZ) if present else np.empty((0, 0))
         columns = np.asarray(samples, dtype=np.float32).T
