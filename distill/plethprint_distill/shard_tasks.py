@@ -41,6 +41,9 @@ __all__ = [
 
 FORMAT = "plethprint-shards/1"
 
+_FEW_TASKS = 16
+"""A corpus is cut into at least so many tasks where it has as many sources."""
+
 
 @dataclass(frozen=True)
 class ShardConfig:
@@ -86,8 +89,10 @@ class Task:
 
 def tasks_of(corpus: Corpus, data: Path, config: ShardConfig) -> list[Task]:
     """The tasks of a corpus, in the order of its sources."""
-    folder, step = data / corpus.name, corpus.sources_per_task
+    folder = data / corpus.name
     names = corpus.sources(folder)
+    # Few sources are large ones: they are shared out singly.
+    step = min(corpus.sources_per_task, -(-len(names) // _FEW_TASKS))
     tasks = []
     for index, first in enumerate(range(0, len(names), step)):
         sources = names[first : first + step]

@@ -24,7 +24,7 @@ from plethprint_distill.shards import prepare_shards, rank_shards, read_shards
 from plethprint_distill.windows import WindowSet, concatenate, windows_of_recording
 from plethprint_sim import Wearer, WearerStream
 
-SMALL = ShardConfig(hop_s=2.5, min_quality=0.0, shard_windows=20, block_windows=8)
+SMALL = ShardConfig(hop_s=2.5, min_quality=0.0, shard_windows=12, block_windows=8)
 
 
 def worn(seconds: float, seed: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
@@ -40,7 +40,7 @@ def coded(name: str, values: np.ndarray) -> dict[str, object]:  # type: ignore[t
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20 pairs of BIDMC in two tasks, PPG alone in Stress-Predict, ECG alone in CinC."""
+    """20 pairs of BIDMC in ten tasks, PPG alone in Stress-Predict, ECG alone in CinC."""
     folder = tmp_path_factory.mktemp("corpora")
     for name in ("bidmc", "stress_predict", "cinc2017"):
         (folder / name).mkdir()
@@ -150,12 +150,12 @@ from plethprint_distill import shard_tasks, shards
 from plethprint_distill.shard_tasks import ShardConfig
 written = shard_tasks.write_shard
 def write_shard(path, *arguments, **more):
-    if path.name == "bidmc-000001-01.tar":
+    if path.name == "bidmc-000004-01.tar":
         path.with_suffix(".part").write_bytes(b"half a shard")
         os._exit(9)  # as if killed: nothing is cleaned up
     return written(path, *arguments, **more)
 shard_tasks.write_shard = write_shard
-config = ShardConfig(hop_s=2.5, min_quality=0.0, shard_windows=20, block_windows=8)
+config = ShardConfig(hop_s=2.5, min_quality=0.0, shard_windows=12, block_windows=8)
 shards.prepare_shards(Path(sys.argv[1]), Path(sys.argv[2]), config=config, progress=False)
 """
 
@@ -165,7 +165,7 @@ def test_a_killed_writer_is_gone_on_with_and_no_half_shard_is_taken(
 ) -> None:
     command = [sys.executable, "-c", KILLED, str(data), str(tmp_path)]
     assert subprocess.run(command, check=False).returncode == 9
-    assert (tmp_path / "bidmc-000001-01.part").is_file()
+    assert (tmp_path / "bidmc-000004-01.part").is_file()
     with pytest.raises(RecordingError, match="no finished shards"):
         next(read_shards(tmp_path))
     before = (tmp_path / "bidmc-000000-00.tar").stat().st_mtime_ns
