@@ -744,3 +744,19 @@ def test_a_long_recording_comes_in_stretches() -> None:
     assert (third.record, third.ppg.size, third.ecg.size) == ("r/2", 3600, 7200)
     short = dataclasses.replace(whole, ppg=ppg[:40], ecg=None)
     assert next(iter(stretches(short))).record == "r"
+
+
+def test_the_table_of_the_documentation_is_that_of_the_readers() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "corpora.md").read_text(encoding="utf-8")
+    lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    told = {cells[0].strip("| `"): cells for cells in lines}
+    assert set(told) == set(CORPORA)
+    for name, corpus in CORPORA.items():
+        _, _, signals, licence, may_train, citation = told[name]
+        assert signals == ", ".join(
+            f"{kind.upper()} {rate:g}" for kind, rate in corpus.rates_hz.items()
+        )
+        assert licence == corpus.licence
+        assert may_train == ("yes" if corpus.may_train else f"no: {corpus.reason}")
+        assert corpus.citation in citation
+        assert corpus.url in citation

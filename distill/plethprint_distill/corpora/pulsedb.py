@@ -10,6 +10,10 @@ documentation's list; the Info and Subset files are not read.
 Version 2 is read from PPG_Record and ECG_Record, and segments that follow each other in
 their clip are joined to recordings of up to five minutes. Version 1 has no T and scales
 each segment by itself (Raw, or else F): there every segment is a recording of its own.
+
+A pair of exactly ten seconds gives no training window: bringing it to the physiological lag
+costs some of it. So version 1, and the lone segments of version 2, serve tasks that
+read recordings, and the runs of version 2 serve training.
 """
 
 from __future__ import annotations
