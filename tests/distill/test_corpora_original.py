@@ -14,6 +14,7 @@ import pytest
 
 from plethprint.errors import MissingExtraError, RecordingError
 from plethprint_distill.corpora import CORPORA, CorpusRecording
+from plethprint_distill.corpora.array_pickles import load_arrays
 from plethprint_distill.corpora.recording import STRETCH_S, stretches
 
 h5py = pytest.importorskip("h5py", reason="needs the `corpora` extra")
@@ -540,6 +541,16 @@ def test_ppg_dalia_is_read_with_its_heart_rates(tmp_path: Path) -> None:
         "age": "34",
         "sex": "M",
     }
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_are_read_at_every_protocol(tmp_path: Path, protocol: int) -> None:
+    data = {"x": np.arange(6.0).reshape(2, 3), "n": np.float32(2.5), "b": b"\xff", "s": "é"}
+    path = tmp_path / "x.pkl"
+    path.write_bytes(pickle.dumps(data, protocol=protocol))
+    found = load_arrays(path)
+    np.testing.assert_array_equal(found.pop("x"), data.pop("x"))
+    assert found == data
 
 
 class Attack:

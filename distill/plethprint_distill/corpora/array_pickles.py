@@ -17,10 +17,6 @@ from plethprint.errors import RecordingError
 
 __all__ = ["load_arrays"]
 
-_CORE = getattr(np, "_core", None) or np.core
-_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
-"""The same module, before and since numpy 2."""
-
 
 def _latin1(characters: str, encoding: str) -> bytes:
     """What Python 3 writes for bytes at protocol 2; any other codec is refused."""
@@ -29,12 +25,19 @@ def _latin1(characters: str, encoding: str) -> bytes:
     return characters.encode("latin1")
 
 
+# What numpy itself names when it pickles: an array, a scalar, an array at protocol 5.
+_RECONSTRUCT = np.zeros(1).__reduce__()[0]
+_SCALAR = np.float64(0.0).__reduce__()[0]
+_FROM_BUFFER = np.zeros(1).__reduce_ex__(5)[0]
+
 _ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): _latin1,
-    **{(m, "_reconstruct"): _CORE.multiarray._reconstruct for m in _MODULES},
-    **{(m, "scalar"): _CORE.multiarray.scalar for m in _MODULES},
+    # The same modules before and since numpy 2.
+    **{(f"numpy.{c}.multiarray", "_reconstruct"): _RECONSTRUCT for c in ("core", "_core")},
+    **{(f"numpy.{c}.multiarray", "scalar"): _SCALAR for c in ("core", "_core")},
+    **{(f"numpy.{c}.numeric", "_frombuffer"): _FROM_BUFFER for c in ("core", "_core")},
 }
 
 
