@@ -1,4 +1,4 @@
-"""The training: `python -m plethprint_distill prepare|pretrain|distill|evaluate`."""
+"""The training: `python -m plethprint_distill prepare|shard|pretrain|distill|evaluate`."""
 
 from __future__ import annotations
 
@@ -41,6 +41,17 @@ def _prepare(arguments: argparse.Namespace) -> dict[str, Any]:
         arguments.data, arguments.out, virtual=arguments.virtual, jobs=arguments.jobs
     )
     return {"sets": sets, "folder": str(arguments.out)}
+
+
+def _shard(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.shard_tasks import ShardConfig
+    from plethprint_distill.shards import prepare_shards
+
+    config = _config(ShardConfig, arguments)
+    index = prepare_shards(
+        arguments.data, arguments.out, arguments.corpora, config, jobs=arguments.jobs
+    )
+    return {key: index[key] for key in ("windows", "people", "corpora")}
 
 
 def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -119,6 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; results on stdout as JSON, progress and logs on stderr."""
     from plethprint_distill.distill import DistillConfig
     from plethprint_distill.pretrain import PretrainConfig
+    from plethprint_distill.shard_tasks import ShardConfig
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     parser = argparse.ArgumentParser("plethprint_distill", description=__doc__)
@@ -129,6 +141,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare.add_argument("--virtual", type=int, default=250_000)
     prepare.add_argument("--jobs", type=int, default=2)
     prepare.set_defaults(run=_prepare)
+    shard = verbs.add_parser("shard", help="corpora -> WebDataset shards for many machines")
+    shard.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    shard.add_argument("--out", type=Path, default=Path("runs/shards"))
+    shard.add_argument("--corpora", nargs="+", help="default: all there that may train")
+    shard.add_argument("--jobs", type=int, default=None, help="default: joblib's own")
+    _add_config(shard, ShardConfig)
+    shard.set_defaults(run=_shard)
     pretrain = verbs.add_parser("pretrain", help="window sets -> teacher")
     pretrain.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
     pretrain.add_argument("--out", type=Path, default=Path("runs/teacher"))

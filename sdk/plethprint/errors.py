@@ -145,6 +145,11 @@ class MissingExtraError(PlethprintError, ImportError):
         )
         self.extra = extra
         """Name of the missing extra."""
+        self._purpose = purpose
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        # Its arguments are not its message: a worker process could not hand it over.
+        return type(self), (self.extra, self._purpose)
 
 
 class LinkError(PlethprintError, ConnectionError):
