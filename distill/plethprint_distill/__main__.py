@@ -61,10 +61,10 @@ def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.space import settle_space
 
     config = _config(PretrainConfig, arguments)
-    sets = load_training_sets(arguments.windows_dir)
+    sets = load_training_sets(arguments.windows_dir, context=True)
     start = load_teacher(arguments.start) if arguments.start else None
     teacher = pretrain(arguments.out, sets, config, start=start)
-    settle_space(teacher, _mixed(sets, 4000))
+    settle_space(teacher, _mixed(sets, 4000).centred())
     save_teacher(teacher, arguments.out / "teacher.npz")
     return {"teacher": str(arguments.out / "teacher.npz"), "windows": config.windows}
 
@@ -84,7 +84,8 @@ def _distill(arguments: argparse.Namespace) -> dict[str, Any]:
 
     config = _config(DistillConfig, arguments)
     teacher = load_teacher(arguments.teacher)
-    distill(arguments.out, teacher, load_training_sets(arguments.windows_dir), config)
+    sets = load_training_sets(arguments.windows_dir, context=True)
+    distill(arguments.out, teacher, sets, config)
     return {"student": str(arguments.out / "student.pt"), "windows": config.windows}
 
 

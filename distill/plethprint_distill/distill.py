@@ -21,6 +21,7 @@ from torch.nn import functional as fn
 
 from plethprint.signal import PPG
 from plethprint_distill.augment import disturb
+from plethprint_distill.crops import crop, room_samples
 from plethprint_distill.losses import contrast, masked_regression, relation
 from plethprint_distill.physiology import TARGETS, target_column
 from plethprint_distill.student import PRESETS, Student
@@ -160,8 +161,10 @@ class Distillation:
             for k, n in zip(self.shares, counts, strict=True)
             if n
         ]
-        ppg = np.concatenate([self.sets[k].ppg[i] for k, i in picks]).astype(np.float32)
-        ppg *= np.float32(PPG.input_scale)
+        whole = np.concatenate([self.sets[k].ppg[i] for k, i in picks])
+        # The target is of the window's middle: where a crop begins must not matter.
+        room = room_samples(whole, PPG)
+        ppg = crop(whole, PPG, rng.integers(0, room + 1, len(whole)))
         physiology = np.concatenate([self.sets[k].targets[i] for k, i in picks])
         further = np.flatnonzero(rng.random(len(ppg)) < config.disturbed_share)
         ppg[further] = disturb(ppg[further], rng)

@@ -59,6 +59,7 @@ def _targets(teacher: M2AE, windows: WindowSet, folder: Path, name: str) -> Floa
         kept: Float32Array = np.load(path)
         if len(kept) == len(windows):
             return kept
+    windows = windows.centred()
     vectors = fingerprints(teacher, windows, ("ppg",))
     disturbed = np.asarray(windows.targets[:, target_column("log_disturbance")])
     whole = ~(disturbed > log_with_floor(SPOILED_RATIO))
