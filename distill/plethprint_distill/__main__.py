@@ -127,6 +127,18 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     return figures
 
 
+def _shift(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.shift_report import draw_curves, shift_report, tables
+
+    report = shift_report(arguments.data, arguments.package, parts=arguments.parts)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "shift.json").write_text(json.dumps(report, indent=1) + "\n")
+    (arguments.out / "shift.md").write_text(tables(report))
+    if "curves" in report:
+        draw_curves(report["curves"], arguments.out / "degradation.svg")
+    return report
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; results on stdout as JSON, progress and logs on stderr."""
     from plethprint_distill.distill import DistillConfig
@@ -176,6 +188,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--teacher-id", default="", help="identity of the teacher package"
     )
     evaluate.set_defaults(run=_evaluate)
+    shift = verbs.add_parser("shift", help="other devices and people: where it breaks")
+    shift.add_argument("--data", type=Path, required=True, help="the corpora's folders")
+    shift.add_argument("--package", type=Path, help="default: the shipped model")
+    shift.add_argument("--out", type=Path, default=Path("runs/shift"))
+    parts = ("polarity", "invariance", "corpora", "curves", "subgroups")
+    shift.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    shift.set_defaults(run=_shift)
     arguments = parser.parse_args(argv)
     try:
         print(json.dumps(arguments.run(arguments)))  # noqa: T201

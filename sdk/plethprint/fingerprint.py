@@ -22,6 +22,8 @@ offset  bytes  type      field
 ======  =====  ========  =====================================================
 
 A reader refuses other versions, unknown flags, trailing bytes and values out of range.
+`Fingerprint.inverted` does not travel: it is what a host thinks of a stream, not what the
+window was, and devices in the field speak version 1.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ class Fingerprint:
     """The fingerprint of one 10-second window.
 
     Real-valued fields but `start` are rounded to float32, so that what comes back from
-    `from_bytes` equals what went into `to_bytes`.
+    `from_bytes` equals what went into `to_bytes` (but for `inverted`, see above).
 
     Raises
     ------
@@ -109,6 +111,10 @@ class Fingerprint:
     """Share of the window's samples that were missing and filled in, 0..1."""
     heart_rate_bpm: float | None = None
     """Heart rate in beats per minute; None when the window shows none."""
+    inverted: float | None = None
+    """Probability that the pulse the vector was made of stood upside down, from its stream
+    so far (`plethprint.polarity`), 0..1; None when not judged, as after `from_bytes`. It
+    is no part of equality."""
 
     def __post_init__(self) -> None:
         vector = np.array(self.vector)  # a copy, so that nobody else can change it
@@ -139,6 +145,10 @@ class Fingerprint:
             share = getattr(self, name)
             if not 0.0 <= share <= 1.0:
                 raise FingerprintError(f"{name} must lie in 0..1, not {share}")
+        if self.inverted is not None:
+            object.__setattr__(self, "inverted", _float32(self.inverted))
+            if not 0.0 <= self.inverted <= 1.0:
+                raise FingerprintError(f"inverted must lie in 0..1, not {self.inverted}")
         length = self.scale * float(np.linalg.norm(vector.astype(np.float64)))
         if not (abs(length - 1.0) <= _SCALE_TOLERANCE or (not vector.any() and not length)):
             raise FingerprintError(
@@ -176,6 +186,7 @@ class Fingerprint:
             "quality": self.quality,
             "missing": self.missing,
             "heart_rate_bpm": self.heart_rate_bpm,
+            "inverted": self.inverted,
             "model": self.model,
             "scale": self.scale,
             "vector": self.vector.tolist(),
