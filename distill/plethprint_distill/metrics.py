@@ -1,0 +1,163 @@
+"""Figures of predictions, weighted by row, so that people can be drawn anew cheaply.
+
+Weights are (D, N), one row for each draw; every metric gives (D,).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Reliability",
+    "auroc",
+    "brier",
+    "calibration_error",
+    "equal_error_rate",
+    "macro_auroc",
+    "mean_by_person",
+    "pearson",
+    "reliability",
+]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def auroc(truth: BoolArray, score: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+    """Area under the ROC curve, ties counted half; NaN where a kind is not there.
+
+    Examples
+    --------
+    >>> auroc(np.array([False, True, True]), np.array([0.1, 0.4, 0.1])).tolist()
+    [0.75]
+    """
+    if weights is None:
+        weights = np.ones((1, len(truth)))
+    if not len(truth):
+        return np.full(len(weights), np.nan)
+    order = np.argsort(score, kind="stable")
+    ranked = score[order]
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+    ordered = weights[:, order]
+    ups = np.add.reduceat(ordered * truth[order], starts, axis=1)
+    downs = np.add.reduceat(ordered * ~truth[order], starts, axis=1)
+    below = np.cumsum(downs, axis=1) - 0.5 * downs
+    pairs = ups.sum(axis=1) * downs.sum(axis=1)
+    won = (ups * below).sum(axis=1)
+    return np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+
+
+def macro_auroc(
+    truth: BoolArray, score: FloatArray, weights: FloatArray | None = None
+) -> FloatArray:
+    """Mean over classes of one class against the rest; truth and score are (N, K).
+
+    A class that a draw of people has not, or has alone, is left out of that draw's mean.
+    """
+    each = np.stack(
+        [auroc(truth[:, k], score[:, k], weights) for k in range(truth.shape[1])]
+    )
+    known = np.isfinite(each)
+    total = np.where(known, each, 0.0).sum(axis=0)
+    count = known.sum(axis=0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def mean_by_person(
+    values: FloatArray, person: npt.NDArray[np.str_], weights: FloatArray | None = None
+) -> FloatArray:
+    """Mean over people of each person's mean; NaN values are left out."""
+    if weights is None:
+        weights = np.ones((1, len(values)))
+    known = np.isfinite(values)
+    _, inverse, counts = np.unique(person[known], return_inverse=True, return_counts=True)
+    even = weights[:, known] / counts[inverse]
+    total = even.sum(axis=1)
+    return np.divide(
+        even @ values[known], total, out=np.full(len(weights), np.nan), where=total > 0
+    )
+
+
+def pearson(
+    truth: FloatArray, score: FloatArray, weights: FloatArray | None = None
+) -> FloatArray:
+    """Correlation of rows; NaN where one side does not vary."""
+    if weights is None:
+        weights = np.ones((1, len(truth)))
+    share = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
+    x = truth - (share @ truth)[:, None]
+    y = score - (share @ score)[:, None]
+    together = (share * x * y).sum(axis=1)
+    scale = np.sqrt((share * x * x).sum(axis=1) * (share * y * y).sum(axis=1))
+    return np.divide(
+        together, scale, out=np.full(len(weights), np.nan), where=scale > 1e-12
+    )
+
+
+def brier(
+    truth: BoolArray, probability: FloatArray, weights: FloatArray | None = None
+) -> FloatArray:
+    """Mean squared error of probabilities; with (N, K), the mean over classes."""
+    error = (probability - truth) ** 2
+    if error.ndim == 2:
+        error = error.mean(axis=1)
+    if weights is None:
+        weights = np.ones((1, len(error)))
+    mean: FloatArray = weights @ error / np.maximum(weights.sum(axis=1), 1e-30)
+    return mean
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A calibration curve: what was said against what happened, by bins of equal count."""
+
+    stated: FloatArray
+    """(B,) mean probability of each bin."""
+    observed: FloatArray
+    """(B,) share of positives in it."""
+    count: npt.NDArray[np.int64]
+
+
+def reliability(truth: BoolArray, probability: FloatArray, bins: int = 10) -> Reliability:
+    """Calibration curve of (N,) or, classes pooled, of (N, K)."""
+    said, seen = probability.ravel(), truth.ravel().astype(np.float64)
+    order = np.argsort(said, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if part.size]
+    return Reliability(
+        np.array([said[p].mean() for p in parts]),
+        np.array([seen[p].mean() for p in parts]),
+        np.array([p.size for p in parts], dtype=np.int64),
+    )
+
+
+def calibration_error(truth: BoolArray, probability: FloatArray, bins: int = 10) -> float:
+    """Expected calibration error: mean gap of the calibration curve (Naeini 2015).
+
+    Examples
+    --------
+    >>> calibration_error(np.array([True, True]), np.array([0.75, 0.75]))
+    0.25
+    """
+    curve = reliability(truth, probability, bins)
+    gap = np.abs(curve.stated - curve.observed)
+    return float((gap * curve.count).sum() / curve.count.sum())
+
+
+def equal_error_rate(genuine: FloatArray, impostor: FloatArray) -> float:
+    """Error rate at which as many of the right are refused as of the wrong let in.
+
+    Examples
+    --------
+    >>> equal_error_rate(np.array([3.0, 2.0]), np.array([1.0, 0.0]))
+    0.0
+    """
+    bars = np.unique(np.concatenate([genuine, impostor]))
+    if bars.size > 2000:
+        bars = bars[np.linspace(0, bars.size - 1, 2000).astype(int)]
+    refused = np.searchsorted(np.sort(genuine), bars, side="left") / genuine.size
+    let_in = 1 - np.searchsorted(np.sort(impostor), bars, side="left") / impostor.size
+    at = int(np.argmin(np.abs(refused - let_in)))
+    return float((refused[at] + let_in[at]) / 2)
