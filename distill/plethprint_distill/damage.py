@@ -58,7 +58,9 @@ def damaged(
     signal = np.array(samples, dtype=np.float64)
     n = signal.size
     span = max(3, round(sample_rate_hz))
-    drift = np.convolve(np.pad(signal, span // 2, mode="edge"), np.ones(span) / span, "same")
+    drift = np.convolve(
+        np.pad(signal, span // 2, mode="edge"), np.ones(span) / span, "same"
+    )
     spread = float(np.std(signal - drift[span // 2 : span // 2 + n]))
     if kind == "noise":
         return signal + rng.normal(0.0, strength * spread, n)
@@ -68,7 +70,9 @@ def damaged(
             first = int(rng.integers(0, max(1, n - length)))
             time_s = np.arange(length) / sample_rate_hz
             wave = np.sin(2 * np.pi * (rng.uniform(0.5, 4.0) * time_s + rng.random()))
-            wave += 0.5 * np.sin(2 * np.pi * (rng.uniform(0.5, 4.0) * time_s + rng.random()))
+            wave += 0.5 * np.sin(
+                2 * np.pi * (rng.uniform(0.5, 4.0) * time_s + rng.random())
+            )
             burst = np.hanning(length) * wave * strength * spread * np.sqrt(2)
             signal[first : first + length] += burst[: n - first]
         return signal

@@ -26,7 +26,9 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 
-def auroc(truth: BoolArray, score: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+def auroc(
+    truth: BoolArray, score: FloatArray, weights: FloatArray | None = None
+) -> FloatArray:
     """Area under the ROC curve, ties counted half; NaN where a kind is not there.
 
     Examples

@@ -190,7 +190,11 @@ def delong(
         + 2 * both * (ups @ downs) / (positives * negatives)
     )
     spread = float(np.sqrt(max(variance, 0.0)))
-    p = 2 * float(norm.sf(abs(difference) / spread)) if spread > 0 else float(not difference)
+    p = (
+        2 * float(norm.sf(abs(difference) / spread))
+        if spread > 0
+        else float(not difference)
+    )
     reach = 1.959964 * spread
     name = "DeLong" if person is None or len(names) == len(truth) else "DeLong, clustered"
     return Comparison(difference, difference - reach, difference + reach, p, name)
