@@ -192,7 +192,8 @@ def macro_average(results: Sequence[TaskResult]) -> tuple[list[Row], list[str]]:
         draws = np.mean([e.draws for e in own], axis=0)
         point = float(np.mean([e.interval.mean for e in own]))
         people = sum(e.interval.people for e in own)
-        interval = Interval(point, *np.nanquantile(draws, [0.025, 0.975]).tolist(), people)
+        low, high = np.nanquantile(draws, [0.025, 0.975]).tolist()
+        interval = Interval(point, low, high, people)
         rows.append(Row(model, families[model], {"skill": Estimate(interval, draws)}))
     ours = next((row for row in rows if row.model == STUDENT_INT8), None)
     for row in rows:

@@ -85,8 +85,11 @@ def damaged(
         return signal
     if kind == "clipping":
         low, high = np.quantile(signal, [strength, 1 - strength])
-        return np.clip(signal, low, high)
+        cut: FloatArray = np.clip(signal, low, high)
+        return cut
     if kind == "walk":
         steps = np.cumsum(rng.normal(0.0, 1.0, n))
-        return signal + strength * spread * (steps - steps.mean()) / max(steps.std(), 1e-9)
+        steps = (steps - steps.mean()) / max(float(steps.std()), 1e-9)
+        walked: FloatArray = signal + strength * spread * steps
+        return walked
     raise SignalError(f"there is no damage {kind!r}; choose {', '.join(DAMAGE)}")

@@ -11,7 +11,9 @@ import importlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -158,7 +160,7 @@ def float_student(folder: Path) -> Embedder:
         "float student",
         "ours",
         "ppg",
-        lambda windows: _unit(student_vectors(student, windows.ppg)),
+        partial(_student_unit, student),
     )
 
 
@@ -185,10 +187,8 @@ def random_students(preset: str = "micro", seed: int = 0) -> list[Embedder]:
                 f"student, {name}",
                 "control",
                 "ppg",
-                lambda windows, net=student: student_vectors(net, windows.ppg),  # type: ignore[misc]
-                (lambda windows, net=student: _set_batch_norm(net, windows))  # type: ignore[misc]
-                if calibrated
-                else None,
+                partial(_student_raw, student),
+                partial(_set_batch_norm, student) if calibrated else None,
             )
         )
     return rows
@@ -209,12 +209,8 @@ def _set_batch_norm(student: Student, windows: WindowSet) -> None:
 
 def baseline_embedders(notes: list[str]) -> Iterator[Embedder]:
     """Baselines that are installed; what is left out is told in `notes`."""
-    try:
-        room = importlib.import_module("plethprint_distill.baselines")
-    except ImportError as error:
-        notes.append(f"no baseline rows: {error}")
-        return
-    for name, make in room.BASELINES.items():
+    makers = _found("plethprint_distill.baselines", "BASELINES", notes) or {}
+    for name, make in makers.items():
         try:
             made = make()
         except MissingExtraError as error:
@@ -224,26 +220,67 @@ def baseline_embedders(notes: list[str]) -> Iterator[Embedder]:
             made.name,
             made.family,
             "ppg",
-            lambda windows, it=made: it.embed(np.asarray(windows.ppg)),
-            lambda windows, it=made: it.fit(np.asarray(windows.ppg)),
+            partial(_embed_ppg, made),
+            partial(_fit_ppg, made),
+        )
+    maker = _found("plethprint_distill.ecg_features", "EcgFeatures", notes)
+    if maker is not None:
+        made = maker()
+        yield Embedder(
+            made.name,
+            made.family,
+            "ecg",
+            partial(_embed_ecg, made),
+            partial(_fit_ecg, made),
+            wide=False,
         )
 
 
 def control_embedders(notes: list[str]) -> Iterator[Embedder]:
     """Students of the same shape and data that no teacher taught, where they are there."""
-    try:
-        room = importlib.import_module("plethprint_distill.controls")
-        found = room.load_controls()
-    except (ImportError, OSError) as error:
-        notes.append(f"no same-data control rows: {error}")
-        return
+    load = _found("plethprint_distill.control_weights", "load_controls", notes)
+    found = [] if load is None else load()
+    if load is not None and not found:
+        notes.append("no same-data control rows: their weights are not here")
     for name, student in found:
-        yield Embedder(
-            str(name),
-            "control",
-            "ppg",
-            lambda windows, net=student: _unit(student_vectors(net, windows.ppg)),
-        )
+        yield Embedder(str(name), "control", "ppg", partial(_student_unit, student))
+
+
+def _found(module: str, name: str, notes: list[str]) -> Any:
+    """What a module that may be missing holds under a name; else None, and a note."""
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        notes.append(f"no rows from {module}: {error}")
+        return None
+
+
+def _embed_ecg(baseline: Any, windows: WindowSet) -> Float32Array:
+    made: Float32Array = baseline.embed(np.asarray(windows.ecg))
+    return made
+
+
+def _fit_ecg(baseline: Any, windows: WindowSet) -> None:
+    paired = np.asarray(windows.has_ecg)
+    if paired.any():
+        baseline.fit(np.asarray(windows.ecg)[paired])
+
+
+def _embed_ppg(baseline: Any, windows: WindowSet) -> Float32Array:
+    made: Float32Array = baseline.embed(np.asarray(windows.ppg))
+    return made
+
+
+def _fit_ppg(baseline: Any, windows: WindowSet) -> None:
+    baseline.fit(np.asarray(windows.ppg))
+
+
+def _student_unit(student: Student, windows: WindowSet) -> Float32Array:
+    return _unit(student_vectors(student, windows.ppg))
+
+
+def _student_raw(student: Student, windows: WindowSet) -> Float32Array:
+    return student_vectors(student, windows.ppg)
 
 
 def _unit(rows: npt.NDArray[np.int8] | Float32Array) -> Float32Array:

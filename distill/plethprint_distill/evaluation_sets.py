@@ -105,7 +105,8 @@ def _bidmc_damaged(folder: Path) -> LabelledWindows:
         chosen = rng.permutation(np.resize(rng.permutation(len(kinds)), len(raw)))
         worse = raw.copy()
         for row, kind in enumerate(chosen):
-            worse[row, before:] = damaged(raw[row, before:], rate_hz, *kinds[kind], rng)
+            name, strength = kinds[kind]
+            worse[row, before:] = damaged(raw[row, before:], rate_hz, name, strength, rng)
         rows = np.concatenate([raw, worse])
         ppg, _ = window_rows(rows, rate_hz, warm_up_s=_WARM_UP_S)
         start_s = np.tile(starts / rate_hz, 2)

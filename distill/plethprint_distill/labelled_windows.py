@@ -64,7 +64,8 @@ class LabelledWindows:
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        np.savez(folder / "labels.npz", **self.labels)
+        columns: dict[str, Any] = dict(self.labels)
+        np.savez(folder / "labels.npz", **columns)
         self.windows.save(folder, about={"stamp": stamp})
 
     @classmethod
@@ -140,7 +141,7 @@ class Library:
     def missing(self, name: str) -> str:
         """Why a set cannot be made, or "" if it can."""
         if name not in self._makers:
-            return f"there is no set {name}"
+            return f"no data for {name} were given"
         corpus = self._makers[name][0]
         if corpus and corpus not in self.folders:
             return f"no folder of the corpus {corpus} was given"

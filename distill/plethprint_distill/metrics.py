@@ -49,7 +49,7 @@ def auroc(
     below = np.cumsum(downs, axis=1) - 0.5 * downs
     pairs = ups.sum(axis=1) * downs.sum(axis=1)
     won = (ups * below).sum(axis=1)
-    return np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    return _divided(won, pairs, pairs > 0)
 
 
 def macro_auroc(
@@ -65,7 +65,7 @@ def macro_auroc(
     known = np.isfinite(each)
     total = np.where(known, each, 0.0).sum(axis=0)
     count = known.sum(axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return _divided(total, count, count > 0)
 
 
 def mean_by_person(
@@ -78,9 +78,7 @@ def mean_by_person(
     _, inverse, counts = np.unique(person[known], return_inverse=True, return_counts=True)
     even = weights[:, known] / counts[inverse]
     total = even.sum(axis=1)
-    return np.divide(
-        even @ values[known], total, out=np.full(len(weights), np.nan), where=total > 0
-    )
+    return _divided(even @ values[known], total, total > 0)
 
 
 def pearson(
@@ -94,9 +92,7 @@ def pearson(
     y = score - (share @ score)[:, None]
     together = (share * x * y).sum(axis=1)
     scale = np.sqrt((share * x * x).sum(axis=1) * (share * y * y).sum(axis=1))
-    return np.divide(
-        together, scale, out=np.full(len(weights), np.nan), where=scale > 1e-12
-    )
+    return _divided(together, scale, scale > 1e-12)
 
 
 def brier(
@@ -163,3 +159,10 @@ def equal_error_rate(genuine: FloatArray, impostor: FloatArray) -> float:
     let_in = 1 - np.searchsorted(np.sort(impostor), bars, side="left") / impostor.size
     at = int(np.argmin(np.abs(refused - let_in)))
     return float((refused[at] + let_in[at]) / 2)
+
+
+def _divided(top: FloatArray, bottom: FloatArray, where: BoolArray) -> FloatArray:
+    """Quotients, NaN elsewhere."""
+    quotient: FloatArray = np.full(top.shape, np.nan)
+    np.divide(top, bottom, out=quotient, where=where)
+    return quotient

@@ -169,7 +169,7 @@ def delong(
 
     positives, negatives = int(truth.sum()), int((~truth).sum())
     if not positives or not negatives:
-        return Comparison(*[float("nan")] * 4, test="DeLong")
+        return _no_comparison("DeLong")
     parts = [_components(truth, np.asarray(s, np.float64)) for s in (first, second)]
     placement = parts[0] - parts[1]  # of each row among the rows of the other kind
     difference = float(placement[truth].mean())
@@ -189,7 +189,7 @@ def delong(
         + down_scale * (downs @ downs) / negatives**2
         + 2 * both * (ups @ downs) / (positives * negatives)
     )
-    spread = float(np.sqrt(max(variance, 0.0)))
+    spread = max(float(variance), 0.0) ** 0.5
     p = (
         2 * float(norm.sf(abs(difference) / spread))
         if spread > 0
@@ -219,7 +219,7 @@ def paired_permutation(
     known = np.isfinite(difference)
     names, inverse = np.unique(person[known], return_inverse=True)
     if not len(names):
-        return Comparison(*[float("nan")] * 4, test="permutation over people")
+        return _no_comparison("permutation over people")
     means = np.bincount(inverse, difference[known]) / np.bincount(inverse)
     rng = np.random.default_rng(seed)
     flipped = (rng.choice([-1.0, 1.0], (draws, len(means))) * means).mean(axis=1)
@@ -234,7 +234,7 @@ def paired_bootstrap(first: Estimate, second: Estimate) -> Comparison:
     again = first.draws - second.draws
     again = again[np.isfinite(again)]
     if not again.size:
-        return Comparison(*[float("nan")] * 4, test="bootstrap over people")
+        return _no_comparison("bootstrap over people")
     tail = min((again <= 0).sum(), (again >= 0).sum())
     p = min(1.0, 2.0 * float(1 + tail) / (1 + again.size))
     difference = first.interval.mean - second.interval.mean
@@ -255,6 +255,11 @@ def holm(p: npt.ArrayLike) -> FloatArray:
     steps = given[order] * np.arange(len(order), 0, -1)
     corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return corrected
+
+
+def _no_comparison(test: str) -> Comparison:
+    nan = float("nan")
+    return Comparison(nan, nan, nan, nan, test)
 
 
 def _components(truth: npt.NDArray[np.bool_], score: FloatArray) -> FloatArray:

@@ -102,8 +102,8 @@ TASKS = (
         "without a new fit; truth is a chest strap's RR intervals in the same ten seconds.",
         null="The mean rate of BIDMC's training windows.",
         traps="13 unknown people behind 21 records: intervals are over records. Six "
-        "records have a green channel that stands still and give no window. All other windows "
-        "count, however bad; a linear head extrapolates without shame.",
+        "records have a green channel that stands still and give no window. All other "
+        "windows count, however bad; a linear head extrapolates without shame.",
         pose=_welltory,
         in_macro=True,
     ),

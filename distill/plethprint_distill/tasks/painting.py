@@ -47,8 +47,9 @@ class Painting(Task):
     )
     traps: str = (
         "Monitors delay the PPG by a constant of their own, hence two lags. A regular "
-        "pulse can match by chance: read F1 beside its null. RMSE is in standard deviations of "
-        "the window, and silence has 1. Students paint nothing: this is the teacher alone."
+        "pulse can match by chance: read F1 beside its null. RMSE is in standard "
+        "deviations of the window, and silence has 1. Students paint nothing: this is the "
+        "teacher alone."
     )
 
     def run(self, context: Context) -> TaskResult:

@@ -97,7 +97,7 @@ def _row(name: str, a: np.ndarray, b: np.ndarray, person: np.ndarray, draws: int
 
 
 TASKS = tuple(
-    Parity(set_name=name, corpus_title=title)  # type: ignore[call-arg]
+    Parity(set_name=name, corpus_title=title)
     for name, title in (
         ("bidmc", "BIDMC, people held out"),
         ("uci_cuffless", "UCI cuff-less, part 3"),

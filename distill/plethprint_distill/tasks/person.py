@@ -24,6 +24,7 @@ from plethprint_distill.tasks.task import (
     Task,
     TaskResult,
 )
+from plethprint_distill.windows import WindowSet
 
 __all__ = ["TASKS"]
 
@@ -98,32 +99,33 @@ class Identification(Task):
         levels = np.stack(
             [labelled.number("raw_level"), labelled.number("raw_spread")], axis=1
         )
-        sources = [
-            (e.name, e.family, lambda e=e: context.features.of(e, "bidmc"))  # type: ignore[misc]
-            for e in self.embedders(context)
-        ]
-        sources.append(("raw level and spread", "control", lambda: levels))
         rows = []
-        for name, family, features in sources:
-            rows.append(
-                self._row(name, family, features(), labelled.windows, context.draws)
-            )
+
+        def add(name: str, family: str, features: np.ndarray) -> None:
+            rows.append(self._row(name, family, features, labelled.windows, context.draws))
             context.tick(f"{self.name}: {name}")
+
+        for embedder in self.embedders(context):
+            features = context.features.of(embedder, "bidmc")
+            add(embedder.name, embedder.family, features)
+        add("raw level and spread", "control", levels)
         ours = next((row for row in rows if row.model == STUDENT_INT8), None)
         probes = _second_half(labelled.windows)
         asked = np.asarray(labelled.windows.person)[probes]
         for row in rows:
-            if ours is not None and row is not ours:
-                row.versus = paired_permutation(ours.loss, row.loss, asked)  # type: ignore[arg-type]
+            if ours is None or row is ours:
+                continue
+            if ours.loss is not None and row.loss is not None:
+                row.versus = paired_permutation(ours.loss, row.loss, asked)
         take_holm(rows)
         return TaskResult(self, rows, int(probes.sum()), len(np.unique(asked)))
 
     @staticmethod
     def _row(
-        name: str, family: str, features: np.ndarray, windows: object, draws: int
+        name: str, family: str, features: np.ndarray, windows: WindowSet, draws: int
     ) -> Row:
-        person = np.asarray(windows.person)  # type: ignore[attr-defined]
-        record = np.asarray(windows.record)  # type: ignore[attr-defined]
+        person = np.asarray(windows.person)
+        record = np.asarray(windows.record)
         late = _second_half(windows)
         hits, closeness, column = _find(features, person, ~late, late)
         asked = person[late]
@@ -143,9 +145,9 @@ class Identification(Task):
         return Row(name, family, figures, loss=hits)
 
 
-def _second_half(windows: object) -> np.ndarray:
-    record = np.asarray(windows.record)  # type: ignore[attr-defined]
-    start = np.asarray(windows.start_s, np.float64)  # type: ignore[attr-defined]
+def _second_half(windows: WindowSet) -> np.ndarray:
+    record = np.asarray(windows.record)
+    start = np.asarray(windows.start_s, np.float64)
     late = np.zeros(len(record), np.bool_)
     for name in np.unique(record):
         own = record == name

@@ -112,7 +112,9 @@ def _uci(library: Library, *, column: str) -> Problem:
         person=person,
         repeats=one_split(~held_out, held_out, person),
         kind="number",
-        controls={"heart rate": np.nan_to_num(heart, nan=np.nanmean(heart))[:, None]},
+        controls={
+            "heart rate": np.where(np.isfinite(heart), heart, np.nanmean(heart))[:, None]
+        },
     )
 
 

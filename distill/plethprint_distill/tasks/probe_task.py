@@ -144,11 +144,14 @@ def _supervised(problem: Problem, library: Library, learner: Supervised) -> Pred
     signal = np.concatenate([getattr(s.windows, learner.modality) for s in sets])
     value = np.full((1, *problem.labels.shape), np.nan)
     for fold in problem.repeats[0]:
-        fits = np.isin(problem.unit, fold.train)
+        # One window of each unit that fits: several would tell little new, at their price.
+        _, firsts = np.unique(problem.unit, return_index=True)
+        fits = firsts[fold.train]
         asked = np.isin(problem.unit, fold.test)
         chance = learner.fit_predict(
             np.asarray(signal[fits]),
-            problem.labels[problem.unit[fits]],
+            problem.labels[fold.train],
+            problem.person[fold.train],
             np.asarray(signal[asked]),
         )
         places, unit = np.unique(problem.unit[asked], return_inverse=True)

@@ -35,7 +35,8 @@ def _quality(library: Library) -> Problem:
         kind="binary",
         controls={"raw level and spread": levels},
         direct={
-            "quality.assess": 1.0 - np.asarray(assess(np.asarray(labelled.windows.ppg)))
+            "quality.assess": 1.0
+            - assess(np.asarray(labelled.windows.ppg)).astype(np.float64)
         },
         groups=groups,
     )

@@ -8,7 +8,7 @@ from plethprint_distill.folds import one_split
 from plethprint_distill.labelled_windows import Library
 from plethprint_distill.splits import test_mask
 from plethprint_distill.tasks.probe_task import ProbeTask
-from plethprint_distill.tasks.task import Part, Problem
+from plethprint_distill.tasks.task import FloatArray, Part, Problem
 
 __all__ = ["TASKS"]
 
@@ -44,9 +44,10 @@ def _stress(library: Library) -> Problem:
     )
 
 
-def _clock(start_s: np.ndarray) -> np.ndarray:
+def _clock(start_s: np.ndarray) -> FloatArray:
     bumps = np.arange(0.0, 3600.0, 200.0)
-    return np.exp(-(((start_s[:, None] - bumps) / 150.0) ** 2))
+    features: FloatArray = np.exp(-(((start_s[:, None] - bumps) / 150.0) ** 2))
+    return features
 
 
 TASKS = (
@@ -59,7 +60,7 @@ TASKS = (
         unit="windows, AUROC of each person",
         about="Windows under a stress task against windows at rest of the same person, at "
         "the wrist. Fitted on S02..S25, asked of S26..S35; features have each person's "
-        "mean over both states taken off, so the probe knows a whole session of the wearer.",
+        "mean over both states taken off, so the probe knows a whole session.",
         null="0.5.",
         traps="The order of the tasks is fixed: a clock alone, the row below, all but "
         "solves it, so any drift over the session counts as stress. Tasks are done with "

@@ -86,9 +86,10 @@ class Supervised:
     family: str
     modality: str
     fit_predict: Callable[
-        [npt.NDArray[np.int8], FloatArray, npt.NDArray[np.int8]], FloatArray
+        [npt.NDArray[np.int8], FloatArray, npt.NDArray[np.str_], npt.NDArray[np.int8]],
+        FloatArray,
     ]
-    """(windows, labels (n, K), windows to predict) -> probabilities (m, K)."""
+    """(windows, labels (n, K), people (n,), windows to predict) -> chances (m, K)."""
 
 
 @dataclass(frozen=True)
