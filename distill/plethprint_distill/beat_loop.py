@@ -53,16 +53,23 @@ def pulse_feet(samples: npt.ArrayLike, sample_rate_hz: float) -> npt.NDArray[np.
         signal = np.convolve(padded, np.ones(width) / width, mode="valid")
     slope = np.gradient(signal)
     apart = max(1, round(_SHORTEST_BEAT_S * sample_rate_hz))
-    tall = np.quantile(slope, 0.99)
+    tall = float(np.quantile(slope, 0.99))
+    if not -slope.min() > 0.05 * tall:  # what never falls has no pulses
+        return np.empty(0, np.intp)
     rises, _ = find_peaks(slope, height=0.5 * tall, distance=apart)
-    feet = []
     reach = round(0.3 * sample_rate_hz)
+    before = []
     for rise in rises.tolist():
         first = max(0, rise - reach)
         foot = first + int(np.argmin(signal[first : rise + 1]))
         if foot > 0:  # at 0 the true foot lies before the segment begins
-            feet.append(foot)
-    return np.unique(np.asarray(feet, dtype=np.intp))
+            before.append(rise - foot)
+    if not before:
+        return np.empty(0, np.intp)
+    # The valley is flat and its lowest point a matter of noise; the rise is sharp. So all
+    # feet stand at one distance before their rises.
+    feet = rises - round(float(np.median(before)))
+    return np.asarray(feet[feet >= 0], dtype=np.intp)
 
 
 def loop_whole_beats(

@@ -181,6 +181,8 @@ def random_students(preset: str = "micro", seed: int = 0) -> list[Embedder]:
                 fan_in = module.weight[0].numel()
                 with torch.no_grad():
                     module.weight.normal_(0.0, (2 / fan_in) ** 0.5, generator=generator)
+                    if module.bias is not None:
+                        module.bias.zero_()
         student.eval()
         rows.append(
             Embedder(

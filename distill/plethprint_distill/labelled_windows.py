@@ -28,7 +28,7 @@ __all__ = ["LabelledWindows", "Library", "corpus_folders", "joined", "ppg_window
 
 _LOGGER = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when a set's content changes, so that sets on disk are made anew."""
 
 Column = npt.NDArray[Any]
