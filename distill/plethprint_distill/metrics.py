@@ -5,6 +5,7 @@ Weights are (D, N), one row for each draw; every metric gives (D,).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,13 @@ import numpy.typing as npt
 __all__ = [
     "Reliability",
     "auroc",
+    "auroc_of_people",
     "brier",
     "calibration_error",
     "equal_error_rate",
     "macro_auroc",
     "mean_by_person",
+    "mean_of_known",
     "pearson",
     "reliability",
 ]
@@ -52,6 +55,49 @@ def auroc(
     return _divided(won, pairs, pairs > 0)
 
 
+def auroc_of_people(
+    truth: BoolArray, score: FloatArray, person: npt.NDArray[np.str_]
+) -> Callable[[FloatArray], FloatArray]:
+    """`auroc` of weights (D, N) that count people: fast where people have many rows.
+
+    The pairs that each person's positives win against each other person's negatives are
+    counted once; a draw of people only weighs these counts.
+
+    Examples
+    --------
+    >>> truth, score = np.arange(12) % 2 == 0, np.arange(12.0) % 5
+    >>> person, ones = np.repeat(["a", "b"], 6), np.ones((1, 12))
+    >>> bool(auroc_of_people(truth, score, person)(ones)[0] == auroc(truth, score)[0])
+    True
+    """
+    names, first, inverse = np.unique(person, return_index=True, return_inverse=True)
+    if len(truth) < 4 * len(names):
+        return lambda weights: auroc(truth, score, weights)
+    ups = np.bincount(inverse[truth], minlength=len(names)).astype(np.float64)
+    downs = np.bincount(inverse[~truth], minlength=len(names)).astype(np.float64)
+    won = np.zeros((len(names), len(names)))
+    for place in range(len(names)):
+        against = np.sort(score[~truth & (inverse == place)])
+        below = np.searchsorted(against, score[truth], side="left")
+        up_to = np.searchsorted(against, score[truth], side="right")
+        wins = 0.5 * (below + up_to)
+        won[:, place] = np.bincount(inverse[truth], wins, len(names))
+
+    def area(weights: FloatArray) -> FloatArray:
+        counts = weights[:, first]
+        pairs = (counts @ ups) * (counts @ downs)
+        return _divided(((counts @ won) * counts).sum(axis=1), pairs, pairs > 0)
+
+    return area
+
+
+def mean_of_known(each: FloatArray) -> FloatArray:
+    """Mean over the first axis of (K, D), NaN left out; NaN where all are."""
+    known = np.isfinite(each)
+    count = known.sum(axis=0)
+    return _divided(np.where(known, each, 0.0).sum(axis=0), count, count > 0)
+
+
 def macro_auroc(
     truth: BoolArray, score: FloatArray, weights: FloatArray | None = None
 ) -> FloatArray:
@@ -62,10 +108,7 @@ def macro_auroc(
     each = np.stack(
         [auroc(truth[:, k], score[:, k], weights) for k in range(truth.shape[1])]
     )
-    known = np.isfinite(each)
-    total = np.where(known, each, 0.0).sum(axis=0)
-    count = known.sum(axis=0)
-    return _divided(total, count, count > 0)
+    return mean_of_known(each)
 
 
 def mean_by_person(

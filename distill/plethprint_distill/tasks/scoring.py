@@ -60,9 +60,8 @@ def scored(
     else:
         yes = truth > 0.5
         if problem.kind == "binary":
-            figures["auroc"] = over_people(
-                lambda r, w: metrics.auroc(yes[:, 0], score[r, :, 0], w)
-            )
+            areas = [metrics.auroc_of_people(yes[:, 0], s[:, 0], person) for s in score]
+            figures["auroc"] = over_people(lambda r, w: areas[r](w))
             loss = score[:, :, 0].mean(axis=0)
         elif problem.kind == "within":
             each = _within(yes[:, 0], score[:, :, 0], person)
@@ -71,8 +70,15 @@ def scored(
             )
             loss = each
         else:
+            columns = [
+                [
+                    metrics.auroc_of_people(yes[:, k], s[:, k], person)
+                    for k in range(yes.shape[1])
+                ]
+                for s in score
+            ]
             figures["macro_auroc"] = over_people(
-                lambda r, w: metrics.macro_auroc(yes, score[r], w)
+                lambda r, w: metrics.mean_of_known(np.stack([c(w) for c in columns[r]]))
             )
             loss = None
         if float(value.min()) >= 0.0 and float(value.max()) <= 1.0:
