@@ -32,7 +32,7 @@ from plethprint_distill.tasks.heart_rate import TASKS as HEART_RATE  # noqa: E40
 from plethprint_distill.tasks.mortality import read_outcomes, virtual_deaths  # noqa: E402
 from plethprint_distill.tasks.person import Identification  # noqa: E402
 from plethprint_distill.tasks.probe_task import ProbeTask, unit_means  # noqa: E402
-from plethprint_distill.tasks.task import FIGURES, Part, Problem  # noqa: E402
+from plethprint_distill.tasks.task import FIGURES, Part, Problem, Supervised  # noqa: E402
 from plethprint_distill.windows import WindowSet  # noqa: E402
 
 PEOPLE = 24
@@ -391,3 +391,29 @@ def test_wrong_arguments_are_told_at_once_in_one_object(
 
     assert main(["benchmark", *arguments, "--json"]) == 1
     assert complaint in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_a_model_that_learns_from_windows_is_a_row_and_sees_no_tested_person(
+    library: Library,
+) -> None:
+    seen = []
+
+    def fit_predict(
+        train: np.ndarray, labels: np.ndarray, person: np.ndarray, test: np.ndarray
+    ) -> np.ndarray:
+        seen.append((set(person), len(train), len(labels), len(test)))
+        return np.full((len(test), 1), labels.mean())
+
+    plain = _task("binary")
+    learner = Supervised("learner", "baseline", "ecg", fit_predict)
+    task = dataclasses.replace(
+        plain, pose=lambda lib: dataclasses.replace(plain.pose(lib), supervised=(learner,))
+    )
+    result = run_benchmark(library, [], [task], draws=20, progress=False).results[0]
+    row = next(row for row in result.rows if row.model == "learner")
+    # What knows only how common the label was in training is at or below chance.
+    assert row.figures["auroc"].interval.mean < 0.55
+    problem = plain.pose(library)
+    for (people, *counts), fold in zip(seen, problem.repeats[0], strict=True):
+        assert not people & set(problem.person[fold.test])
+        assert counts == [len(fold.train), len(fold.train), len(fold.test)]

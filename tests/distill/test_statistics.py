@@ -49,6 +49,15 @@ def test_weights_count_rows_as_often_as_repeating_them_would() -> None:
         assert weighted == pytest.approx(metric(truth[again], score[again])[0])
 
 
+def test_pairs_counted_once_give_the_area_of_any_draw_of_people() -> None:
+    truth, score, _ = _scores(200, 2, 1.0, 0.0)
+    score = score.round(1)  # ties
+    person = np.repeat(np.arange(20), 10).astype(str)
+    weights = people_weights(person, 40, seed=1)
+    fast = metrics.auroc_of_people(truth, score, person)(weights)
+    assert fast == pytest.approx(metrics.auroc(truth, score, weights))
+
+
 def test_delong_agrees_with_the_bootstrap() -> None:
     truth, first, second = _scores(400, 3, 1.5, 1.0)
     person = np.arange(400).astype(str)
