@@ -1,4 +1,4 @@
-"""The training: `python -m plethprint_distill prepare|shard|pretrain|distill|evaluate`."""
+"""The training and its evaluation: `python -m plethprint_distill VERB`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from plethprint.errors import PlethprintError
+from plethprint_distill.benchmark_command import add_arguments as add_benchmark_arguments
 from plethprint_distill.checkpoint import load_teacher
 from plethprint_distill.windows import WindowSet, apart, concatenate
 
@@ -195,12 +196,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parts = ("polarity", "invariance", "corpora", "curves", "subgroups")
     shift.add_argument("--parts", nargs="+", choices=parts, default=parts)
     shift.set_defaults(run=_shift)
+    add_benchmark_arguments(
+        verbs.add_parser("benchmark", help="a package on every task, beside its rivals")
+    )
     arguments = parser.parse_args(argv)
     try:
-        print(json.dumps(arguments.run(arguments)))  # noqa: T201
+        result = arguments.run(arguments)
     except PlethprintError as error:
-        logging.getLogger(__name__).error("%s", error)
+        if getattr(arguments, "json", False):
+            told = {"error": " ".join(str(error).split()), "type": type(error).__name__}
+            print(json.dumps(told))  # noqa: T201
+        else:
+            logging.getLogger(__name__).error("%s", error)
         return 1
+    print(result if isinstance(result, str) else json.dumps(result))  # noqa: T201
     return 0
 
 

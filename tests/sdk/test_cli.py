@@ -22,6 +22,7 @@ VERBS = (
     "stream",
     "embed",
     "parity",
+    "evaluate",
     "info",
     "sim",
     "bench",
@@ -284,6 +285,7 @@ def test_bench_times_every_installed_runtime(tiny, capsys):
         (["demo"], "bumble", "sim"),
         (["sim"], "bumble", "sim"),
         (["train", "pretrain"], "torch", "train"),
+        (["evaluate", "--corpus", "x"], "torch", "train"),
         (["quantize", "--out", "x"], "onnx", "quantize"),
     ],
 )
