@@ -67,12 +67,9 @@ def find_pulses(window: FloatArray, period_s: float = float("nan")) -> Pulses:
     if not marks.size:
         return Pulses(np.empty(0), *(np.empty(0, np.intp),) * 2, np.empty(0))
     # A rise lasts as long as the slope stays positive: where it is cut by its turns.
-    turns = np.flatnonzero(slope <= 0.0)
+    turns = np.concatenate([[0], np.flatnonzero(slope <= 0.0), [window.size - 1]])
     place = np.searchsorted(turns, marks)
-    foot = np.where(place > 0, turns[place - 1], 0)
-    peak = np.where(
-        place < turns.size, turns[np.minimum(place, turns.size - 1)], window.size - 1
-    )
+    foot, peak = turns[place - 1], turns[place]
     rise = window[peak] - window[foot]
     # A window's edge cuts pulses: one that is cut shows less of its rise, not none.
     strong = np.flatnonzero(rise >= _LEAST_RISE * np.quantile(rise, 0.9))
