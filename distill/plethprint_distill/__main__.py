@@ -90,6 +90,19 @@ def _distill(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"student": str(arguments.out / "student.pt"), "windows": config.windows}
 
 
+def _control(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.control_weights import save_control
+    from plethprint_distill.controls import ControlConfig, train_control
+    from plethprint_distill.prepare import load_training_sets
+
+    config = _config(ControlConfig, arguments)
+    sets = load_training_sets(arguments.windows_dir)
+    student = train_control(arguments.out / config.name, sets, config)
+    path = arguments.out / f"{config.name}.npz"
+    save_control(student, path, config)
+    return {"control": str(path), "windows": config.windows}
+
+
 def _handover(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.handover import hand_over
 
@@ -142,6 +155,7 @@ def _shift(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; results on stdout as JSON, progress and logs on stderr."""
+    from plethprint_distill.controls import ControlConfig
     from plethprint_distill.distill import DistillConfig
     from plethprint_distill.pretrain import PretrainConfig
     from plethprint_distill.shard_tasks import ShardConfig
@@ -174,6 +188,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     distill.add_argument("--out", type=Path, default=Path("runs/student"))
     _add_config(distill, DistillConfig)
     distill.set_defaults(run=_distill)
+    control = verbs.add_parser("control", help="the same student without a teacher")
+    control.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
+    control.add_argument("--out", type=Path, default=Path("runs/controls"))
+    _add_config(control, ControlConfig)
+    control.set_defaults(run=_control)
     evaluate = verbs.add_parser(
         "evaluate", help="figures on people held out, for the cards"
     )
