@@ -32,7 +32,7 @@ from torch import nn
 from torch.nn import functional as fn
 
 from plethprint.signal import PPG
-from plethprint_distill.distill import disturb
+from plethprint_distill.augment import disturb
 from plethprint_distill.losses import masked_regression
 from plethprint_distill.student import Student
 from plethprint_distill.teacher import RHYTHMS
