@@ -10,9 +10,11 @@ __all__ = [
     "decorrelation",
     "disagreement",
     "masked_regression",
+    "mean_error",
     "patch_error",
     "relation",
     "same_person",
+    "token_error",
 ]
 
 
@@ -58,7 +60,16 @@ def patch_error(
     painted: torch.Tensor, patches: torch.Tensor, hidden: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Mean squared error of patches (N, K, P); over the hidden (N, K) ones where given."""
-    error = (painted - patches).square().mean(dim=-1)
+    return mean_error(token_error(painted, patches), hidden)
+
+
+def token_error(painted: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+    """Squared error of patches (N, K, P), (N, K)."""
+    return (painted - patches).square().mean(dim=-1)
+
+
+def mean_error(error: torch.Tensor, hidden: torch.Tensor | None = None) -> torch.Tensor:
+    """Mean of errors (N, K); over the hidden (N, K) ones where given."""
     if hidden is None:
         return error.mean()
     return (error * hidden).sum() / hidden.sum().clamp(min=1.0)

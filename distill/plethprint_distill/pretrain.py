@@ -1,6 +1,7 @@
 """Pre-train the teacher: a run that can stop after any step and go on from its folder.
 
-What a step sees is in `teacher_batch`, what it is trained for in `objective`.
+What a step sees is in `teacher_batch`, what it is trained for in `objective`, how one
+batch lies on many devices in `parallel`, and what it may compute on in `compute`.
 """
 
 from __future__ import annotations
@@ -8,18 +9,25 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from lightning.fabric import Fabric
 
-from plethprint.errors import PackageIncompatibleError
+from plethprint.errors import PackageIncompatibleError, TrainingError
 from plethprint_distill.checkpoint import fit_weights
-from plethprint_distill.objective import Learned, step_losses, total_loss
-from plethprint_distill.physiology import TARGETS
+from plethprint_distill.compute import ComputeConfig, make_fabric
+from plethprint_distill.objective import Learned, draw_masks, total_loss
+from plethprint_distill.parallel import Objective, micro_batches
 from plethprint_distill.pretrain_config import PretrainConfig
+from plethprint_distill.run_state import (
+    fit_module,
+    fit_optimizer,
+    read_state,
+    whole,
+    write_state,
+)
 from plethprint_distill.teacher import M2AE, PRESETS
-from plethprint_distill.teacher_batch import Pools, draw_batch
+from plethprint_distill.teacher_batch import BatchSource, WindowSetSource
 from plethprint_distill.training_run import go_on
 from plethprint_distill.windows import WindowSet
 
@@ -36,48 +44,113 @@ def learning_rate(config: PretrainConfig, windows_seen: int) -> float:
 
 
 class Pretraining:
-    """A run that can stop after any step and go on from its folder."""
+    """A run that can stop after any step and go on from its folder.
+
+    `PretrainConfig.batch` is the global batch: of W ranks each takes its slice of it, in
+    `ComputeConfig.accumulate` micro-batches, and the losses are those of the whole.
+
+    Parameters
+    ----------
+    folder
+        Where the run is kept: `teacher.pt`, `metrics.jsonl`. All ranks must see it.
+    sets
+        Training windows, or whatever else a batch can be drawn from.
+    config, compute
+        What to learn, and on what.
+
+    Raises
+    ------
+    TrainingError
+        If the batch cannot be cut evenly, or the machine is not as `compute` says.
+    """
 
     def __init__(
-        self, folder: Path, sets: dict[str, WindowSet], config: PretrainConfig
+        self,
+        folder: Path,
+        sets: dict[str, WindowSet] | BatchSource,
+        config: PretrainConfig,
+        compute: ComputeConfig | None = None,
     ) -> None:
         self.folder, self.config = folder, config
-        self.pools = Pools(sets, config)
-        # One process here; `torchrun` and Fabric carry the same loop over many.
-        self.fabric = Fabric(accelerator="auto", devices=1)
-        torch.manual_seed(config.seed)
-        self.model = M2AE(PRESETS[config.preset])
-        self.learned = Learned(
-            torch.nn.Parameter(torch.tensor(np.log(10.0), dtype=torch.float32)),
-            torch.nn.Parameter(torch.zeros(len(TARGETS))),
+        self.compute = compute or ComputeConfig()
+        if config.preset not in PRESETS:
+            raise TrainingError(
+                f"no preset {config.preset!r}; there are {', '.join(PRESETS)}"
+            )
+        self.source: BatchSource = (
+            WindowSetSource(sets, config) if isinstance(sets, dict) else sets
         )
+        self.fabric = make_fabric(
+            self.compute, lambda m: m.teacher.layers() if isinstance(m, Objective) else []
+        )
+        self.rank, self.world = self.fabric.global_rank, self.fabric.world_size
+        pieces = self.world * self.compute.accumulate
+        if config.batch % pieces:
+            raise TrainingError(
+                f"a batch of {config.batch} windows cannot be cut into {self.world} ranks, "
+                f"{self.compute.accumulate} micro-batches each"
+            )
+        torch.manual_seed(config.seed)
+        self.objective = Objective(M2AE(PRESETS[config.preset]), config)
+        self.objective.to(self.fabric.device)
+        if self.world > 1:
+            self.objective.gather = self._gather
+        self.wrapped = self.fabric.setup_module(self.objective)
         groups = [
             {"params": list(self.model.parameters()), "weight_decay": config.weight_decay},
             {"params": list(vars(self.learned).values()), "weight_decay": 0.0},
         ]
+        # Neither fp32 nor bf16 scales the loss, so that it needs no wrapper of Fabric's.
         self.optimizer = torch.optim.AdamW(
             groups, lr=config.learning_rate, betas=(0.9, 0.98)
         )
-        self.fabric.launch()
-        self.model.to(self.fabric.device)
         self.step = 0
+
+    @property
+    def model(self) -> M2AE:
+        """The teacher; under FSDP its weights are in parts."""
+        return self.objective.teacher
+
+    @property
+    def learned(self) -> Learned:
+        """What is learned along with it."""
+        return self.objective.learned
+
+    @property
+    def leads(self) -> bool:
+        """Whether this rank writes the files."""
+        return self.rank == 0
 
     @property
     def checkpoint(self) -> Path:
         """Where the run is kept."""
         return self.folder / "teacher.pt"
 
-    def resume(self) -> None:
-        """Go on from the folder's checkpoint, if there is one."""
-        if not self.checkpoint.is_file():
-            return
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for name, value in vars(self.learned).items():
-            value.data.copy_(state[name])
-        self.step = int(state["step"])
+    def resume(self) -> bool:
+        """Go on from the folder's checkpoint; False if there is none.
+
+        Raises
+        ------
+        TrainingError
+            If it is unreadable, of another teacher, or not the same for every rank.
+        """
+        state = read_state(self.checkpoint)
+        step = -1 if state is None else int(state["step"])
+        if self.fabric.broadcast(step) != step:
+            raise TrainingError(f"{self.folder} is not the same folder for every rank")
+        if state is None:
+            return False
+        for name, value in state["config"].items():
+            if value != getattr(self.config, name, value):
+                told = getattr(self.config, name)
+                _LOGGER.warning("%s was %s, and is now %s", name, value, told)
+        fit_module(self.model, state["model"])
+        fit_optimizer(self.optimizer, state["optimizer"])
+        for name, parameter in vars(self.learned).items():
+            parameter.data.copy_(state[name])
+        self.step = step
         _LOGGER.info("resumed at step %d", self.step)
+        return True
 
     def start_from(self, teacher: M2AE) -> None:
         """Begin with a finished teacher's weights; its settled space is undone.
@@ -92,41 +165,41 @@ class Pretraining:
                 f"a teacher of shape {teacher.config} cannot start preset "
                 f"{self.config.preset}, which is {self.model.config}"
             )
-        fit_weights(self.model, teacher.state_dict())
-        self.model.centre.zero_()
-        self.model.spread.copy_(torch.eye(teacher.config.dim))
+        begun = M2AE(teacher.config)
+        begun.load_state_dict(whole(self.model.state_dict()))
+        fit_weights(begun, teacher.state_dict())
+        begun.centre.zero_()
+        begun.spread.copy_(torch.eye(teacher.config.dim))
+        fit_module(self.model, begun.state_dict())
 
     def save(self) -> None:
-        """Write the checkpoint whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.checkpoint.with_suffix(".part")
-        torch.save(
-            {
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                **{k: v.detach().clone() for k, v in vars(self.learned).items()},
-                "step": self.step,
-                "config": asdict(self.config),
-                "target_centre": torch.from_numpy(self.pools.centre),
-                "target_spread": torch.from_numpy(self.pools.spread),
-            },
-            part,
-        )
-        part.replace(self.checkpoint)
+        """Write the checkpoint whole or not at all; every rank must call it."""
+        state = {
+            "model": whole(self.model.state_dict()),
+            "optimizer": whole(self.optimizer.state_dict()),
+            **{k: v.detach().clone() for k, v in vars(self.learned).items()},
+            "step": self.step,
+            "config": asdict(self.config),
+            "target_centre": torch.from_numpy(self.source.centre),
+            "target_spread": torch.from_numpy(self.source.spread),
+        }
+        if self.leads:
+            write_state(state, self.checkpoint)
 
     def run_step(self) -> dict[str, float]:
-        """One step of the optimiser; gives the losses."""
+        """One step of the optimiser; gives the losses of the global batch."""
         config = self.config
-        seen = self.step * config.batch
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(config, seen)
-        batch = draw_batch(self.pools, config, self.step).to(self.fabric.device)
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
-        self.model.train()
-        losses = step_losses(self.model, batch, config, self.learned, generator)
-        loss = total_loss(losses, config)
+            group["lr"] = learning_rate(config, self.step * config.batch)
+        self.wrapped.train()
         self.optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+        losses, loss = self._losses()
+        if self.compute.strategy == "fsdp":
+            for parameter in vars(self.learned).values():
+                if parameter.grad is not None:
+                    parameter.grad = self.fabric.all_reduce(
+                        parameter.grad, reduce_op="mean"
+                    )
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
@@ -137,11 +210,48 @@ class Pretraining:
             "scale": float(self.learned.scale.detach()),
         }
 
+    def _losses(self) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Losses of the step, by name and in all, once their gradients are there."""
+        config, count = self.config, self.compute.accumulate
+        batch = self.source.draw(self.step, self.rank, self.world)
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
+        paired = batch.ppg is not None and batch.ecg is not None
+        masks = draw_masks(self.model, config.batch, config, generator, paired=paired)
+        if masks is not None:
+            mine = slice(self.rank * len(batch), (self.rank + 1) * len(batch))
+            masks = masks[0][mine], masks[1][mine]
+        parts = list(micro_batches(batch.to(self.fabric.device), masks, count))
+        kept = None
+        if count > 1:
+            with torch.no_grad():
+                kept = [self.wrapped(part, only_look=True) for part in parts]
+        for place, part in enumerate(parts):
+            with self.fabric.no_backward_sync(self.wrapped, enabled=place < count - 1):
+                losses: dict[str, torch.Tensor] = self.wrapped(part, kept, place)
+                loss = total_loss(losses, config)
+                self.fabric.backward(loss)
+        return losses, loss
+
+    def _gather(self, rows: torch.Tensor) -> torch.Tensor:
+        """(n, ...) of this rank -> (W n, ...) of all."""
+        every: Any = self.fabric.all_gather(rows, sync_grads=rows.is_floating_point())
+        gathered: torch.Tensor = every.flatten(0, 1)
+        return gathered
+
+    def finish(self) -> M2AE:
+        """The teacher whole, on every rank; the ranks part here."""
+        teacher = M2AE(self.model.config)
+        teacher.load_state_dict(whole(self.model.state_dict()))
+        if self.world > 1:
+            torch.distributed.destroy_process_group()
+        return teacher
+
 
 def pretrain(
     folder: Path,
-    sets: dict[str, WindowSet],
+    sets: dict[str, WindowSet] | BatchSource,
     config: PretrainConfig,
+    compute: ComputeConfig | None = None,
     *,
     start: M2AE | None = None,
     progress: bool = True,
@@ -150,9 +260,16 @@ def pretrain(
 
     `start` is a finished teacher to go on from where the folder holds no run yet.
     """
-    run = Pretraining(folder, sets, config)
-    if start is not None and not run.checkpoint.is_file():
+    run = Pretraining(folder, sets, config, compute)
+    if not run.resume() and start is not None:
         run.start_from(start)
-    run.resume()
-    go_on(run, folder, windows=config.windows, batch=config.batch, progress=progress)
-    return run.model
+    go_on(
+        run,
+        folder,
+        windows=config.windows,
+        batch=config.batch,
+        progress=progress,
+        leads=run.leads,
+        agree=run.fabric.broadcast,
+    )
+    return run.finish()

@@ -174,6 +174,10 @@ class M2AE(nn.Module):
         self.read_out = nn.Linear(config.dim, len(TARGETS))
         self.read_rhythm = nn.Linear(config.dim, RHYTHMS)
 
+    def layers(self) -> list[nn.Module]:
+        """Every transformer layer: what is sharded, or recomputed, by itself."""
+        return [m for m in self.modules() if isinstance(m, _Layer)]
+
     def patches(self, modality: str, windows: torch.Tensor) -> torch.Tensor:
         """(N, T) -> (N, tokens, patch)."""
         return windows.reshape(-1, self.tokens, self.patch[modality])

@@ -3,13 +3,14 @@
 Paired windows come from every set in its share, with other windows of the same people
 among them; recordings of PPG alone or ECG alone make batches of their own. Every random
 choice is drawn from (seed, step), so that a resumed run sees what an uninterrupted one
-would have seen.
+would have seen, and many processes together see what one would have seen: each takes its
+slice of the same global batch.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,13 @@ from plethprint_distill.augment import disturb, disturb_ecg, other_lead
 from plethprint_distill.pretrain_config import PretrainConfig
 from plethprint_distill.windows import WindowSet
 
-__all__ = ["Pools", "TeacherBatch", "draw_batch"]
+__all__ = ["BatchSource", "Pools", "TeacherBatch", "WindowSetSource", "draw_batch"]
+
+_BLOCK = 256
+"""Windows whose views are drawn together: a process draws the blocks it needs alone."""
+
+Parts = list[tuple[str, npt.NDArray[np.int64]]]
+Rows = npt.NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,40 @@ class TeacherBatch:
     person: torch.Tensor
     """(N,) a number for each person."""
 
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def rows(self, which: slice) -> TeacherBatch:
+        """Some of its windows."""
+        fields: dict[str, Any] = {
+            k: None if v is None else v[which] for k, v in vars(self).items()
+        }
+        return TeacherBatch(**fields)
+
     def to(self, device: torch.device) -> TeacherBatch:
         """The same on another device."""
         fields: dict[str, Any] = {
             k: None if v is None else v.to(device) for k, v in vars(self).items()
         }
         return TeacherBatch(**fields)
+
+
+class BatchSource(Protocol):
+    """What feeds a training; whatever streams windows can stand in the place of Pools."""
+
+    centre: npt.NDArray[np.float32]
+    """(len(TARGETS),) mean of each target over the training windows."""
+    spread: npt.NDArray[np.float32]
+    """(len(TARGETS),) their standard deviation."""
+
+    def draw(self, step: int, rank: int = 0, world: int = 1) -> TeacherBatch:
+        """The windows of a step that fall to one of `world` ranks, with their views.
+
+        Ranks get equally many, of the same modalities. The same arguments always give the
+        same windows: a resumed run asks for the step it stands at, not for the first.
+        Ranks together need to give what one rank alone gives only where the loss curve is
+        to be the same for any number of processes.
+        """
 
 
 class Pools:
@@ -106,9 +141,53 @@ def _shares(
     return {**shares, "virtual": share} if "virtual" in rows else shares
 
 
-def draw_batch(pools: Pools, config: PretrainConfig, step: int) -> TeacherBatch:
-    """The windows of one step: a function of (seed, step) alone."""
+class WindowSetSource:
+    """Window sets in memory, or mapped into it from files: every window is at hand."""
+
+    def __init__(self, sets: dict[str, WindowSet], config: PretrainConfig) -> None:
+        self.pools, self.config = Pools(sets, config), config
+        self.centre, self.spread = self.pools.centre, self.pools.spread
+
+    def draw(self, step: int, rank: int = 0, world: int = 1) -> TeacherBatch:
+        """The rank's slice of the global batch of (seed, step)."""
+        size = self.config.batch // world
+        return draw_batch(
+            self.pools, self.config, step, range(rank * size, (rank + 1) * size)
+        )
+
+
+def draw_batch(
+    pools: Pools, config: PretrainConfig, step: int, part: range | None = None
+) -> TeacherBatch:
+    """The windows of one step, or a part of them: a function of (seed, step) alone."""
     rng = np.random.default_rng([config.seed, step])
+    kind, parts = _choose(pools, config, rng)
+    part = part or range(config.batch)
+    blocks = []
+    for first in range(part.start - part.start % _BLOCK, part.stop, _BLOCK):
+        last = min(first + _BLOCK, config.batch)
+        if config.batch > _BLOCK:
+            # Not [seed, step, 0]: a generator takes that for [seed, step].
+            rng = np.random.default_rng([config.seed, step, 1 + first // _BLOCK])
+        block = _views(pools, config, kind, _between(parts, first, last), rng)
+        kept = slice(max(0, part.start - first), part.stop - first)
+        blocks.append({k: None if v is None else v[kept] for k, v in block.items()})
+    rows = {k: _joined([block[k] for block in blocks]) for k in blocks[0]}
+    mine = _between(parts, part.start, part.stop)
+    targets = np.concatenate([pools.sets[k].targets[i] for k, i in mine])
+    rhythm = np.concatenate([pools.sets[k].rhythm[i] for k, i in mine])
+    return TeacherBatch(
+        **rows,
+        targets=torch.from_numpy((targets - pools.centre) / pools.spread),
+        rhythm=torch.from_numpy(rhythm.astype(np.int64)),
+        person=torch.from_numpy(np.concatenate([pools.people[k][i] for k, i in mine])),
+    )
+
+
+def _choose(
+    pools: Pools, config: PretrainConfig, rng: np.random.Generator
+) -> tuple[str, Parts]:
+    """Which modalities a step is of, and the rows of each set that make its batch."""
     alone = [kind for kind in ("ppg", "ecg") if pools.kinds[kind]]
     kind = "paired"
     if alone and (rng.random() < config.unpaired_share or not pools.kinds["paired"]):
@@ -127,7 +206,29 @@ def draw_batch(pools: Pools, config: PretrainConfig, step: int) -> TeacherBatch:
                 fits = np.isin(kin, rows)
                 index[most : 2 * most][fits] = kin[fits]
             parts.append((name, np.sort(index)))
-    clean: dict[str, npt.NDArray[np.float32] | None] = {"ppg": None, "ecg": None}
+    return kind, parts
+
+
+def _between(parts: Parts, first: int, last: int) -> Parts:
+    """Rows `first` to `last` of the batch that the parts make one after the other."""
+    found, start = [], 0
+    for name, index in parts:
+        cut = index[max(0, first - start) : max(0, last - start)]
+        if len(cut):
+            found.append((name, cut))
+        start += len(index)
+    return found
+
+
+def _views(
+    pools: Pools,
+    config: PretrainConfig,
+    kind: str,
+    parts: Parts,
+    rng: np.random.Generator,
+) -> dict[str, Rows]:
+    """Windows in standard deviations, clean and disturbed."""
+    clean: dict[str, Rows] = {"ppg": None, "ecg": None}
     for spec in (PPG, ECG):
         if kind in ("paired", spec.name):
             steps = [getattr(pools.sets[k], spec.name)[i] for k, i in parts]
@@ -137,18 +238,14 @@ def draw_batch(pools: Pools, config: PretrainConfig, step: int) -> TeacherBatch:
     if kind == "ecg" and clean["ecg"] is not None:
         clean["ecg"] = other_lead(clean["ecg"], rng)
     ppg, ecg = clean["ppg"], clean["ecg"]
-    targets = np.concatenate([pools.sets[k].targets[i] for k, i in parts])
-    rhythm = np.concatenate([pools.sets[k].rhythm[i] for k, i in parts])
-    return TeacherBatch(
-        ppg=_tensor(None if ppg is None else disturb(ppg, rng, config.disturbance)),
-        ecg=_tensor(None if ecg is None else disturb_ecg(ecg, rng)),
-        clean_ppg=_tensor(ppg),
-        clean_ecg=_tensor(ecg),
-        targets=torch.from_numpy((targets - pools.centre) / pools.spread),
-        rhythm=torch.from_numpy(rhythm.astype(np.int64)),
-        person=torch.from_numpy(np.concatenate([pools.people[k][i] for k, i in parts])),
-    )
+    return {
+        "ppg": None if ppg is None else disturb(ppg, rng, config.disturbance),
+        "ecg": None if ecg is None else disturb_ecg(ecg, rng),
+        "clean_ppg": ppg,
+        "clean_ecg": ecg,
+    }
 
 
-def _tensor(rows: npt.NDArray[np.float32] | None) -> torch.Tensor | None:
-    return None if rows is None else torch.from_numpy(rows)
+def _joined(blocks: list[Rows]) -> torch.Tensor | None:
+    rows = [block for block in blocks if block is not None]
+    return torch.from_numpy(np.concatenate(rows)) if rows else None

@@ -14,6 +14,7 @@
     ├── FingerprintError (ValueError)
     │   ├── FingerprintDecodeError            bytes are not a fingerprint
     │   └── FingerprintMismatchError          two fingerprints come from different models
+    ├── TrainingError (ValueError)            a training cannot be started or gone on with
     ├── EncoderError (RuntimeError)           a runtime refused the model or failed in it
     ├── MissingExtraError (ImportError)       an optional dependency is not installed
     ├── LinkError (ConnectionError)           the radio link
@@ -53,6 +54,7 @@ __all__ = [
     "RecordingError",
     "SampleRateError",
     "SignalError",
+    "TrainingError",
     "WearableNotFoundError",
     "WindowShapeError",
 ]
@@ -117,6 +119,10 @@ class FingerprintDecodeError(FingerprintError):
 
 class FingerprintMismatchError(FingerprintError):
     """Two fingerprints that come from different models and cannot be compared."""
+
+
+class TrainingError(PlethprintError, ValueError):
+    """A training run that cannot be started, or gone on with, as told."""
 
 
 class EncoderError(PlethprintError, RuntimeError):
