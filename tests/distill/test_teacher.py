@@ -106,7 +106,7 @@ def test_a_preset_takes_a_training_step_on_the_cpu(preset: str) -> None:
     teacher = M2AE(PRESETS[preset])
     ppg, ecg = pair(2)
     targets, code = torch.zeros(2, len(TARGETS)), torch.tensor([0, 1])
-    batch = TeacherBatch(ppg, ecg, ppg, ecg, targets, code, code)
+    batch = TeacherBatch(ppg, ecg, ppg, ecg, ppg, ecg, targets, code, code)
     learned = Learned(torch.tensor(2.3), torch.zeros(len(TARGETS)))
     config = PretrainConfig(preset=preset, cross_share=1.0)
     optimizer = torch.optim.AdamW(teacher.parameters(), lr=1e-5)
