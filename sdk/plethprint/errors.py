@@ -13,7 +13,8 @@
     │   └── PackageIncompatibleError          made for another preprocessing, size or format
     ├── FingerprintError (ValueError)
     │   ├── FingerprintDecodeError            bytes are not a fingerprint
-    │   └── FingerprintMismatchError          two fingerprints come from different models
+    │   ├── FingerprintMismatchError          two fingerprints come from different models
+    │   └── ProtectionError                   a key, form or size that cannot protect
     ├── EncoderError (RuntimeError)           a runtime refused the model or failed in it
     ├── MissingExtraError (ImportError)       an optional dependency is not installed
     ├── LinkError (ConnectionError)           the radio link
@@ -49,6 +50,7 @@ __all__ = [
     "PackageSignatureError",
     "PairingError",
     "PlethprintError",
+    "ProtectionError",
     "ProtocolError",
     "RecordingError",
     "SampleRateError",
@@ -117,6 +119,10 @@ class FingerprintDecodeError(FingerprintError):
 
 class FingerprintMismatchError(FingerprintError):
     """Two fingerprints that come from different models and cannot be compared."""
+
+
+class ProtectionError(FingerprintError):
+    """A fingerprint cannot be protected: wrong key, form or size, or protected already."""
 
 
 class EncoderError(PlethprintError, RuntimeError):
