@@ -1,4 +1,4 @@
-"""The training: `python -m plethprint_distill prepare|pretrain|distill|evaluate`."""
+"""Training, and its figures: `python -m plethprint_distill prepare|pretrain|...`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from plethprint.errors import PlethprintError
 from plethprint_distill.checkpoint import load_teacher
+from plethprint_distill.privacy.command import add_verb as add_privacy
 from plethprint_distill.windows import WindowSet, apart, concatenate
 
 T = TypeVar("T")
@@ -156,6 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--teacher-id", default="", help="identity of the teacher package"
     )
     evaluate.set_defaults(run=_evaluate)
+    add_privacy(verbs)
     arguments = parser.parse_args(argv)
     try:
         print(json.dumps(arguments.run(arguments)))  # noqa: T201
