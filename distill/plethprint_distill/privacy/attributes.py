@@ -3,8 +3,8 @@
 PPG-BP holds 2.1 s a segment: whole beats are looped to a window. Each person is one point,
 the mean of their vectors. Probes are standardised ridge regressions (of 0 and 1 for sex)
 whose strength is chosen inside the training folds; what a fold predicts is told as the
-distance from its training people's mean, because pooled predictions of small sets otherwise
-fall below chance.
+distance from its training people's mean, and sexes are compared within folds, because
+pooled predictions of small sets otherwise fall below chance.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from plethprint.errors import RecordingError
 from plethprint.signal import ECG, PPG, window_rows
 from plethprint_distill.corpora import CORPORA
 from plethprint_distill.physiology import TARGETS
-from plethprint_distill.privacy.bootstrap import auroc_over_people, people_statistic
+from plethprint_distill.privacy.bootstrap import people_statistic
 from plethprint_distill.statistics import Interval, mean_over_people
 from plethprint_distill.windows import WindowSet
 
@@ -170,41 +170,62 @@ def attributes(
     sex = np.array([people[str(n)].sex for n in names])
     aged = np.isfinite(age)
     known = sex != ""
-    guess = _out_of_fold(means[aged], age[aged], folds, repeats, seed)
-    away = age[aged] - guess[1]  # from the training people's mean
-    female = (sex[known] == "F").astype(np.float64)
-    scores, _ = _out_of_fold(means[known], female, folds, repeats, seed)
+    guesses, levels, _ = _out_of_fold(means[aged], age[aged], folds, repeats, seed)
+    guess = (guesses - levels).mean(axis=0)
+    away = age[aged] - levels.mean(axis=0)  # from the training people's mean
     return Attributes(
         corpus,
         features,
         people_statistic(
-            lambda w: _weighted_r(guess[0], away, w), int(aged.sum()), draws=1000
+            lambda w: _weighted_r(guess, away, w), int(aged.sum()), draws=1000
         ),
-        mean_over_people(np.abs(away - guess[0]), names[aged]),
+        mean_over_people(np.abs(away - guess), names[aged]),
         mean_over_people(np.abs(away), names[aged]),
-        auroc_over_people(scores, female.astype(np.bool_)),
+        _auroc_within_folds(means[known], sex[known] == "F", folds, 2 * repeats, seed),
     )
 
 
 def _out_of_fold(
     rows: FloatArray, labels: FloatArray, folds: int, repeats: int, seed: int
-) -> tuple[FloatArray, FloatArray]:
-    """Predictions less their training people's mean, and that mean, over repeats."""
+) -> tuple[FloatArray, FloatArray, npt.NDArray[np.intp]]:
+    """Predictions, their training people's mean and their fold, (repeats, N) each."""
     from sklearn.linear_model import RidgeCV
     from sklearn.model_selection import KFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    guess, level = np.zeros(len(rows)), np.zeros(len(rows))
+    guess, level = (np.zeros((repeats, len(rows))) for _ in range(2))
+    fold = np.zeros((repeats, len(rows)), np.intp)
     for repeat in range(repeats):
         splits = KFold(min(folds, len(rows)), shuffle=True, random_state=seed + repeat)
-        for train, test in splits.split(rows):
-            mean = float(labels[train].mean())
+        for number, (train, test) in enumerate(splits.split(rows)):
             model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 5, 13)))
-            found = model.fit(rows[train], labels[train]).predict(rows[test])
-            guess[test] += (found - mean) / repeats
-            level[test] += mean / repeats
-    return guess, level
+            guess[repeat, test] = model.fit(rows[train], labels[train]).predict(rows[test])
+            level[repeat, test] = labels[train].mean()
+            fold[repeat, test] = number
+    return guess, level, fold
+
+
+def _auroc_within_folds(
+    rows: FloatArray, positive: npt.NDArray[np.bool_], folds: int, repeats: int, seed: int
+) -> Interval:
+    """AUROC over pairs that one model scored: between folds, scores have no common zero."""
+    if positive.all() or not positive.any():
+        return Interval(float("nan"), float("nan"), float("nan"), len(rows))
+    guess, _, fold = _out_of_fold(rows, positive.astype(float), folds, repeats, seed)
+    wins, pairs = (np.zeros((int(positive.sum()), int((~positive).sum()))) for _ in "ab")
+    for score, number in zip(guess, fold, strict=True):
+        ours, theirs = score[positive][:, None], score[~positive]
+        together = number[positive][:, None] == number[~positive]
+        wins += together * ((ours > theirs) + 0.5 * (ours == theirs))
+        pairs += together
+
+    def auroc(weights: FloatArray) -> float:
+        a, b = weights[positive], weights[~positive]
+        count = a @ pairs @ b
+        return float(a @ wins @ b / count) if count else float("nan")
+
+    return people_statistic(auroc, len(rows), draws=1000)
 
 
 def _weighted_r(a: FloatArray, b: FloatArray, weights: FloatArray) -> float:

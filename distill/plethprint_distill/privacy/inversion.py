@@ -144,6 +144,7 @@ def invert(
     windows: WindowSet,
     training: npt.NDArray[np.int8],
     *,
+    nulls: bool = True,
     seed: int = 0,
 ) -> dict[str, Inversion]:
     """Figures of the decoder and of every null, on people it never saw.
@@ -154,24 +155,30 @@ def invert(
         (N, F) fingerprints and the windows they are of.
     training
         (M, T) windows of training people, for the nulls' means.
+    nulls
+        False for the decoder alone: nulls look at no fingerprint.
     """
-    rng = np.random.default_rng(seed)
-    truth = np.asarray(windows.ppg)
-    person = np.asarray(windows.person)
-    known = turned_to_peak(training)
+    truth, person = np.asarray(windows.ppg), np.asarray(windows.person)
+    waves: dict[str, npt.NDArray[Any]] = {"decoder": painted(decoder, vectors)}
+    if nulls:
+        waves |= _nulls(windows, turned_to_peak(training), np.random.default_rng(seed))
+    return {name: judge(wave, truth, person) for name, wave in waves.items()}
+
+
+def _nulls(
+    windows: WindowSet, known: Float32Array, rng: np.random.Generator
+) -> dict[str, npt.NDArray[Any]]:
+    truth, person = np.asarray(windows.ppg), np.asarray(windows.person)
     pulse = mean_pulse(known)
-    mean = known.mean(axis=0)
     strangers = np.array([rng.choice(np.flatnonzero(person != p)) for p in person])
     rate = heart_rate_bpm(truth).astype(np.float64)
     rate = np.where(np.isfinite(rate), rate, np.nanmedian(rate))
-    waves = {
-        "decoder": painted(decoder, vectors),
-        "mean window": np.broadcast_to(mean, truth.shape),
+    return {
+        "mean window": np.broadcast_to(known.mean(axis=0), truth.shape),
         "window of somebody else": truth[strangers],
         "another window of the same person": truth[_own_other(windows, rng)],
         "rate alone": np.stack([pulse_train(pulse, r) for r in rate]),
     }
-    return {name: judge(wave, truth, person) for name, wave in waves.items()}
 
 
 def _own_other(windows: WindowSet, rng: np.random.Generator) -> npt.NDArray[np.intp]:
@@ -227,14 +234,16 @@ def judge(
         turn, pearson = _best_turn(ours, theirs)
         ours = np.roll(ours, turn)
         frequency, power = welch(theirs, PPG.rate_hz, nperseg=256)
-        _, shared = coherence(ours, theirs, PPG.rate_hz, nperseg=256)
         band = (frequency >= 0.5) & (frequency <= PPG.band_hz[1])
-        weighted = np.nansum(shared[band] * power[band]) / power[band].sum()
+        weighted = 0.0
+        if ours.any() and theirs.any():
+            _, shared = coherence(ours, theirs, PPG.rate_hz, nperseg=256)
+            weighted = float((shared[band] * power[band]).sum() / power[band].sum())
         beats = pulse_peaks(theirs)
         rates = heart_rate_bpm(np.stack([_steps(ours), _steps(theirs)]))
         own, other = _own_pulse(ours), _own_pulse(theirs)
         columns["pearson"].append(pearson)
-        columns["coherence"].append(float(weighted))
+        columns["coherence"].append(weighted)
         columns["beat_f1"].append(peak_f1(pulse_peaks(ours), beats, _BEAT_TOLERANCE_S))
         columns["heart_rate_error_bpm"].append(float(abs(rates[0] - rates[1])))
         columns["shows_a_rate"].append(

@@ -6,7 +6,8 @@ gallery of plain fingerprints:
 
 * *alignment* has plain fingerprints of other people and nothing else: it lays the two
   clouds of points over each other by their covariance and skewness, then by mutual
-  nearest neighbours (iterative Procrustes);
+  nearest neighbours (iterative Procrustes); *own alignment* has the plain fingerprints of
+  the very same windows, but knows not which belongs to which;
 * *n pairs* knows n fingerprints of other people together with their protected images, and
   fits the best linear way back;
 * *key* can make as many pairs as it likes: the same with every training window.
@@ -62,6 +63,8 @@ class ProtectionTrade:
     rank1_across_keys: Interval
     equal_error_rate_across_keys: Interval
     alignment: Attack
+    own_alignment: Attack
+    """With the plain fingerprints of the same windows, in an order of their own."""
     pairs: dict[str, Attack]
     """By number of known pairs."""
     key: Attack
@@ -77,26 +80,29 @@ def way_back(
     from sklearn.linear_model import RidgeCV
 
     x, y = np.asarray(protected, np.float64), np.asarray(plain, np.float64)
-    centre, level, spread = x.mean(axis=0), y.mean(axis=0), x.std() + 1e-12
-    model = RidgeCV(np.logspace(-4, 4, 9), fit_intercept=False)
-    model.fit((x - centre) / spread, y - level)
-    return centre, np.asarray(model.coef_).T / spread, level
+    centre, spread = x.mean(axis=0), x.std() + 1e-12
+    # The intercept must be the regression's own: rows centred beforehand add up to zero,
+    # so that a pair left out would be told by the others, and the least ridge seem best.
+    model = RidgeCV(np.logspace(-4, 4, 9)).fit((x - centre) / spread, y)
+    return centre, np.asarray(model.coef_).T / spread, np.asarray(model.intercept_)
 
 
 def align(
     protected: npt.NDArray[Any],
     plain: npt.NDArray[Any],
     *,
-    rounds: int = 30,
-    most: int = 3000,
+    rounds: int = 15,
+    most: int = 2000,
     seed: int = 0,
 ) -> FloatArray:
     """Lay a protected cloud (N, M) over a plain one (K, F), knowing no pair: (N, F)."""
     rng = np.random.default_rng(seed)
     x = np.asarray(protected, np.float64)
     y = np.asarray(plain, np.float64)
+    level = y.mean(axis=0)
+    spread = float((y - level).std())
     x = (x - x.mean(axis=0)) / x.std()
-    y = (y - y.mean(axis=0)) / y.std()
+    y = (y - level) / spread
     width = min(x.shape[1], y.shape[1])
     (_, u), (_, v) = (np.linalg.eigh(np.cov(z, rowvar=False)) for z in (x, y))
     u, v = u[:, ::-1][:, :width], v[:, ::-1][:, :width]
@@ -117,7 +123,7 @@ def align(
             some_x[mutual].T @ some_y[nearest[mutual]], full_matrices=False
         )
         matrix = left @ right
-    found: FloatArray = x @ matrix
+    found: FloatArray = x @ matrix * spread + level
     return found
 
 
@@ -158,6 +164,7 @@ def protection_trade(
             within.rank1,
             within.verification.equal_error_rate,
             nothing,
+            nothing,
             {},
             nothing,
         )
@@ -192,13 +199,14 @@ def _trade(
                 probes=_centred(strange),
             )
         )
-        attempts: dict[str, FloatArray] = {"alignment": align(victims, breach.others)}
+        attempts: dict[str, FloatArray] = {
+            "alignment": align(victims, breach.others),
+            "own": align(victims, breach.victims),
+        }
         for count in (*pairs, len(breach.others)):
             some = rng.permutation(len(breach.others))[:count]
             centre, matrix, level = way_back(others[some], breach.others[some])
             attempts[str(count)] = (victims - centre) @ matrix + level
-        centre = breach.others.astype(np.float64).mean(axis=0)
-        attempts["alignment"] += centre
         for name, back in attempts.items():
             found.setdefault(name, []).append(_judged(breach, back))
     attacks = {name: _mean_attack(some) for name, some in found.items()}
@@ -211,6 +219,7 @@ def _trade(
         _mean([a.rank1 for a in across]),
         _mean([a.verification.equal_error_rate for a in across]),
         attacks["alignment"],
+        attacks["own"],
         {str(n): attacks[str(n)] for n in pairs},
         attacks[str(len(breach.others))],
     )

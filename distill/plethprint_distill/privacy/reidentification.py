@@ -155,8 +155,8 @@ def reidentify(
     probe_windows
         Consecutive windows of one recording averaged into one probe; 1 is 10 s.
     minutes, galleries
-        Further enrolment lengths and smaller galleries; rank 1 in a gallery of g is the
-        mean over all galleries of g that hold the person.
+        Further enrolment lengths, where there is so much, and smaller galleries; rank 1
+        in a gallery of g is the mean over all galleries of g that hold the person.
     probe_vectors
         (N, F) if probes come from elsewhere, such as another key.
     """
@@ -177,6 +177,9 @@ def reidentify(
         return found
 
     whole = scores(enrolment_min)
+    longest_s = PPG.window_s * max(
+        int((identity[enrolment.enrol] == n).sum()) for n in names
+    )
     size = len(names)
     return ReIdentification(
         corpus=corpus,
@@ -199,6 +202,7 @@ def reidentify(
         rank1_by_enrolment_min={
             f"{m:g}": mean_over_people(_within_rank(scores(m), whose, 1, size), owner)
             for m in minutes
+            if m * 60 <= longest_s
         },
     )
 

@@ -66,6 +66,14 @@ def _identified(found: list[Mapping[str, Any]]) -> list[str]:
             figure = f"rank 1 {_told(ours['rank1'])}, rank 5 {_told(ours['rank5'])}, "
             figure += f"EER {_told(ours['verification']['equal_error_rate'])}"
             beside = f"chance {ours['chance_rank1']:.3f}; rank 1 of {others}"
+            for key, unit in (
+                ("rank1_by_enrolment_min", "min enrolled"),
+                ("rank1_by_gallery", "in the gallery"),
+            ):
+                grown = {n: i["mean"] for n, i in ours[key].items()}
+                if len(grown) > 1 and probe_s > 10.0:
+                    told = ", ".join(f"{n}: {mean:.2f}" for n, mean in grown.items())
+                    figure += f"; rank 1 by {unit} {told}"
             rows.append(f"| who is it | {where} | {figure} | {beside} |")
     return rows
 
@@ -82,8 +90,6 @@ def _inverted(found: Mapping[str, Any]) -> list[str]:
     for features, corpora in found.items():
         for corpus, waves in corpora.items():
             for wave, one in waves.items():
-                if wave != "decoder" and features != "student":
-                    continue  # the nulls look at no fingerprint
                 told = ", ".join(f"{n} {_told(one[k])}" for k, n in names.items())
                 what = f"{features} decoded" if wave == "decoder" else f"null: {wave}"
                 people = one["pearson"]["people"]
@@ -130,7 +136,10 @@ def _protected(found: list[Mapping[str, Any]]) -> list[str]:
         across = _told(one["equal_error_rate_across_keys"])
         linked = _told(one["rank1_across_keys"])
         rows.append(f"| protected: other key | {name} | EER {across}, rank 1 {linked} | |")
-        attacks = {"no pairs (alignment)": one["alignment"]}
+        attacks = {
+            "others' plain ones": one["alignment"],
+            "the same windows' plain ones, unpaired": one["own_alignment"],
+        }
         attacks |= {f"{n} pairs": attack for n, attack in one["pairs"].items()}
         attacks["the key"] = one["key"]
         told = "; ".join(
