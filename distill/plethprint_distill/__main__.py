@@ -16,6 +16,7 @@ import numpy as np
 from plethprint.errors import PlethprintError
 from plethprint_distill.benchmark_command import add_arguments as add_benchmark_arguments
 from plethprint_distill.checkpoint import load_teacher
+from plethprint_distill.privacy.command import add_verb as add_privacy
 from plethprint_distill.windows import WindowSet, apart, concatenate
 
 T = TypeVar("T")
@@ -218,6 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_benchmark_arguments(
         verbs.add_parser("benchmark", help="a package on every task, beside its rivals")
     )
+    add_privacy(verbs)
     arguments = parser.parse_args(argv)
     try:
         result = arguments.run(arguments)
