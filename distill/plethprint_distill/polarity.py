@@ -24,12 +24,9 @@ from plethprint_distill.splits import is_test_person
 from plethprint_distill.statistics import Interval, mean_over_people
 from plethprint_distill.stretches import looped
 
-__all__ = ["COMES_AS", "PolarityFigures", "fit_weights", "polarity_figures"]
+__all__ = ["PolarityFigures", "fit_weights", "polarity_figures"]
 
 FloatArray = npt.NDArray[np.float64]
-
-COMES_AS = {"welltory": -1}
-"""Corpora whose signal comes upside down; all others come upright."""
 
 _HOP_S = 5.0
 _LOOPED_S = 14.0
@@ -106,7 +103,7 @@ def polarity_figures(corpus: str, folder: Path) -> PolarityFigures:
     left: list[float] = []
     delays: list[float] = []
     for person, evidence, quality in _evidence(corpus, folder):
-        upright = evidence * COMES_AS.get(corpus, 1)
+        upright = evidence
         apart = upright[:: round(PPG.window_s / _HOP_S)]
         strong += apart.tolist()
         good += [(_right(e), person) for e in upright[quality >= 0.5]]

@@ -51,9 +51,9 @@ REALISM_CORPORA = {
 """Corpora that hold each signal. `ppg_arrhythmia_valid` is looked at, never fitted to."""
 
 _LOOPED_S = 14.0
-_FALLING = ("welltory", "wrist_exercise")
-"""Files of raw light, which falls when the vessel fills: turned upright, as a device with
-polarity -1 is."""
+_FALLING = ("wrist_exercise",)
+"""Raw light, which falls when the vessel fills, as far as can be told in so much motion:
+turned over."""
 _LEAST_VARIANCE = 0.1
 """Directions with less than a tenth of one feature's variance are not whitened: they are
 nearly sums of others, and blowing them up would measure rounding."""

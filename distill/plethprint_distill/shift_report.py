@@ -17,7 +17,7 @@ from plethprint.quality import assess
 from plethprint_distill.device_changes import pulse_sd
 from plethprint_distill.invariance import Embedder, embedder_of, invariance, table
 from plethprint_distill.physiology import TARGETS
-from plethprint_distill.polarity import COMES_AS, PolarityFigures, polarity_figures
+from plethprint_distill.polarity import PolarityFigures, polarity_figures
 from plethprint_distill.shift import (
     BREAKS_AT,
     LabelledWindows,
@@ -170,7 +170,7 @@ def _corpora(embed: Embedder, store: _Stretches) -> list[Left]:
 
 
 def _labelled(stretches: StretchSet, target: FloatArray) -> LabelledWindows:
-    windows = stretches.windows() * np.int8(COMES_AS.get(stretches.corpus, 1))
+    windows = stretches.windows()
     return LabelledWindows(windows, target, stretches.person)
 
 

@@ -278,7 +278,7 @@ def test_stretches_of_real_recordings_know_their_heart_rate():
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the real recordings")
-def test_phone_cameras_are_seen_to_come_upside_down():
+def test_phone_cameras_are_read_upright():
     figures = polarity_figures("welltory", DATA / "welltory")
     assert figures.good_window.mean > 0.97
     assert figures.strong_and_wrong == 0.0

@@ -2,8 +2,9 @@
 
 Forms: compact npz `record_*.npz`; the original `data/subject_01/PPG.csv` (time in ms, R, G,
 B: means of a frame) with `RR.txt`. Frames come unevenly: the green channel is laid on an
-even grid. The 21 records are of 13 people, and who is behind which is not told, whatever
-the folders are called: all are one "person".
+even grid. A camera's counts fall when the vessel fills: the channel is negated, so that
+the pulse stands upright. The 21 records are of 13 people, and who is behind which is not
+told, whatever the folders are called: all are one "person".
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def _recording(
         "welltory",
         "unknown",
         record,
-        np.interp(even_ms, times_ms, green).astype(np.float32),
+        np.interp(even_ms, times_ms, -green).astype(np.float32),
         rate_hz,
         labels={"rr_ms": " ".join(f"{x:.0f}" for x in rr_ms)},
     )
