@@ -24,10 +24,11 @@ def det_figure(report: PrivacyReport, *, scorer: str = "learnt") -> Figure:
 
     rows = [r for r in report.reidentification if r.scorer == scorer and r.probe_s > 10.0]
     panels = sorted({(r.corpus, r.protocol) for r in rows})
-    figure = Figure(figsize=(4.0 * max(len(panels), 1), 4.2), layout="constrained")
+    down = -(-len(panels) // 3)
+    figure = Figure(figsize=(12.0, 4.2 * max(down, 1)), layout="constrained")
     ticks = np.array([0.001, 0.01, 0.05, 0.2, 0.5, 0.8])
     for number, panel in enumerate(panels):
-        axes = figure.add_subplot(1, len(panels), number + 1)
+        axes = figure.add_subplot(down, 3, number + 1)
         for row in (r for r in rows if (r.corpus, r.protocol) == panel):
             curve = row.verification
             accept, reject = (

@@ -67,8 +67,8 @@ def _identified(found: list[Mapping[str, Any]]) -> list[str]:
             figure += f"EER {_told(ours['verification']['equal_error_rate'])}"
             beside = f"chance {ours['chance_rank1']:.3f}; rank 1 of {others}"
             for key, unit in (
-                ("rank1_by_enrolment_min", "min enrolled"),
-                ("rank1_by_gallery", "in the gallery"),
+                ("rank1_by_enrolment_min", "minutes enrolled"),
+                ("rank1_by_gallery", "gallery size"),
             ):
                 grown = {n: i["mean"] for n, i in ours[key].items()}
                 if len(grown) > 1 and probe_s > 10.0:
@@ -143,8 +143,7 @@ def _protected(found: list[Mapping[str, Any]]) -> list[str]:
         attacks |= {f"{n} pairs": attack for n, attack in one["pairs"].items()}
         attacks["the key"] = one["key"]
         told = "; ".join(
-            f"{n}: {a['cosine']['mean']:.2f}, {a['rank1']['mean']:.2f}"
-            for n, a in attacks.items()
+            f"{n}: {_told(a['cosine'])}, {_told(a['rank1'])}" for n, a in attacks.items()
         )
         rows.append(
             f"| protected: attacks | {name} | cosine to the true one, rank 1 in a plain "
