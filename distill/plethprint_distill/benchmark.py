@@ -88,6 +88,7 @@ def run_benchmark(
     teacher: M2AE | None = None,
     draws: int = 1000,
     progress: bool = True,
+    so_far: Callable[[Benchmark], None] = lambda _: None,
 ) -> Benchmark:
     """Run every task that has its data.
 
@@ -103,6 +104,8 @@ def run_benchmark(
         For tasks that need more of it than fingerprints.
     draws
         Bootstrap draws of people.
+    so_far
+        Called after each task with what is known: a run that is stopped leaves its tables.
     """
     missing = []
     possible: list[Task] = []
@@ -136,8 +139,8 @@ def run_benchmark(
                 if name not in later:
                     features.forget(name)
             bar.update()
-    macro, names = macro_average(results)
-    return Benchmark(results, macro, names, missing)
+            so_far(Benchmark(list(results), *macro_average(results), missing))
+    return Benchmark(results, *macro_average(results), missing)
 
 
 def skill(result: TaskResult, row: Row) -> Estimate | None:

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
     """Run the tasks; JSON-able with --json, tables of text otherwise."""
-    from plethprint_distill.benchmark import run_benchmark
+    from plethprint_distill.benchmark import Benchmark, run_benchmark
     from plethprint_distill.benchmark_report import html_report
     from plethprint_distill.embedder import (
         baseline_embedders,
@@ -94,23 +94,27 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
     embedders += (e for e in baseline_embedders(notes) if "random_cnn" not in e.name)
     for note in notes:
         _LOGGER.warning("%s", note)
+
+    def write(found: Benchmark) -> None:
+        found.notes = notes
+        found.facts = {
+            "package": package.model_id,
+            "teacher": arguments.teacher.parent.name + "/" + arguments.teacher.name,
+            "command": _command(arguments),
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        if arguments.report is not None:
+            arguments.report.write_text(html_report(found), encoding="utf-8")
+
     found = run_benchmark(
         Library(folders, makers, arguments.cache),
         embedders,
         [tasks[name] for name in chosen],
         teacher=teacher,
         draws=arguments.draws,
+        so_far=write,
     )
-    found.notes += notes
-    found.facts = {
-        "package": package.model_id,
-        "teacher": arguments.teacher.parent.name + "/" + arguments.teacher.name,
-        "command": _command(arguments),
-        "seconds": round(time.monotonic() - began, 1),
-    }
-    if arguments.report is not None:
-        arguments.report.write_text(html_report(found), encoding="utf-8")
-        _LOGGER.info("wrote %s", arguments.report)
+    write(found)
     return found.to_dict() if arguments.json else text_report(found.to_dict())
 
 

@@ -20,8 +20,9 @@ SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 CINC_RHYTHMS = ("N", "A", "O", "~")
 """Normal, AF, other rhythm, too noisy."""
 
-_CNN_PASSES = 24_000
-"""Windows that the CNN sees in training, repeats counted: 40 epochs of few, 12 of many."""
+_CNN_PASSES = 8_000
+"""Windows that the CNN sees in training, repeats counted: at some hundred windows a second
+of computing it would otherwise take longer than everything else together."""
 
 
 def _interval_statistics(labelled: LabelledWindows) -> FloatArray:
@@ -44,7 +45,7 @@ def _cnn() -> tuple[Supervised, ...]:
         # People who say when to stop are not among those who train it.
         stops = np.zeros(len(train), np.bool_)
         stops[folds_over_people(person, labels, repeats=1, seed=3)[0][0].test] = True
-        epochs = int(np.clip(_CNN_PASSES // max(len(train), 1), 8, 40))
+        epochs = int(np.clip(_CNN_PASSES // max(len(train), 1), 6, 40))
         model = room.EcgCnn(room.EcgCnnConfig(epochs=epochs))
         model.fit(train, labels, seed=0, validation=stops)
         return np.asarray(model.predict_proba(test), np.float64).reshape(len(test), -1)
