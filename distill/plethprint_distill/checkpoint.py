@@ -56,7 +56,7 @@ def load_teacher(path: Path) -> M2AE:
         fit_weights(teacher, state)
     except (
         OSError,
-        KeyError,
+        LookupError,
         ValueError,
         TypeError,
         RuntimeError,

@@ -98,7 +98,7 @@ def make_fabric(
             _sharded(devices * nodes, parts_of)
             if config.strategy == "fsdp"
             # Unpaired steps use one encoder only. The buffers never change in training.
-            else DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+            else DDPStrategy(find_unused_parameters=True, forward_sync_buffers=False)
         )
     fabric = Fabric(
         accelerator=accelerator,

@@ -7,6 +7,7 @@ batch lies on many devices in `parallel`, and what it may compute on in `compute
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -234,7 +235,10 @@ class Pretraining:
 
     def _gather(self, rows: torch.Tensor) -> torch.Tensor:
         """(n, ...) of this rank -> (W n, ...) of all."""
-        every: Any = self.fabric.all_gather(rows, sync_grads=rows.is_floating_point())
+        with warnings.catch_warnings():
+            # Fabric 2.6 calls what torch 2.13 has another name for.
+            warnings.filterwarnings("ignore", "torch.distributed.nn", FutureWarning)
+            every: Any = self.fabric.all_gather(rows, sync_grads=rows.is_floating_point())
         gathered: torch.Tensor = every.flatten(0, 1)
         return gathered
 

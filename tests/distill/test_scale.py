@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -45,8 +46,8 @@ CONFIG = PretrainConfig(
     unpaired_share=0.3,
     seed=2,
 )
-RELATIVE = 2e-4
-"""Sums in another order differ in their last bits, and a training makes more of it."""
+RELATIVE = 1e-5
+"""Sums in another order differ in their last bits: 1e-6 after 30 steps was measured."""
 
 needs_processes = pytest.mark.skipif(
     not torch.distributed.is_available() or not torch.distributed.is_gloo_available(),
@@ -68,10 +69,10 @@ def every_kind(virtual: WindowSet) -> dict[str, WindowSet]:
     people = np.array([f"person {i // 3}" for i in range(len(virtual))])
     pairs = dataclasses.replace(virtual, person=people)
     none = np.zeros(len(virtual), dtype=np.bool_)
-    return {
-        "virtual": pairs,
-        "ppg alone": dataclasses.replace(pairs, has_ecg=none),
+    return {  # in the order of their folders
         "ecg alone": dataclasses.replace(pairs, has_ppg=none),
+        "ppg alone": dataclasses.replace(pairs, has_ecg=none),
+        "virtual": pairs,
     }
 
 
@@ -82,25 +83,39 @@ def by_one_process(
     return [run.run_step() for _ in range(steps)]
 
 
-def by_two(
+def rank_environment() -> dict[str, str]:
+    path = os.pathsep.join(p for p in sys.path if p)
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def rank_program(
     tmp_path: Path, sets: dict[str, WindowSet], until: int, **compute: Any
-) -> list[dict[str, float]]:
-    """Losses of the steps up to `until` of a run of two processes, from its folder."""
+) -> list[str]:
+    """Arguments of a rank that takes the steps up to `until` from its folder."""
     for name, windows in sets.items():
         if not (tmp_path / "sets" / name).is_dir():
             windows.save(tmp_path / "sets" / name)
     (tmp_path / "run").mkdir(exist_ok=True)
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-        *("--nproc_per_node", "2", str(Path(__file__).with_name("ranks.py"))),
+    return [
+        str(Path(__file__).with_name("ranks.py")),
         *("--sets", str(tmp_path / "sets"), "--out", str(tmp_path / "run")),
         *("--config", json.dumps(dataclasses.asdict(CONFIG))),
         *("--compute", json.dumps(compute), "--until", str(until)),
     ]
-    path = os.pathsep.join(p for p in sys.path if p)
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def by_torchrun(
+    tmp_path: Path, sets: dict[str, WindowSet], until: int, **compute: Any
+) -> list[dict[str, float]]:
+    """Losses of the steps up to `until` of a run of two processes, from its folder."""
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, *launch, *rank_program(tmp_path, sets, until, **compute)],
+        env=rank_environment(),
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     told = [json.loads((tmp_path / f"run/rank{r}.json").read_text()) for r in (0, 1)]
@@ -172,26 +187,51 @@ def test_the_gradient_of_a_batch_in_two_places_is_that_of_the_whole(
 
 @needs_processes
 def test_two_processes_give_the_losses_of_one(
-    tmp_path: Path, every_kind: dict[str, WindowSet]
+    tmp_path: Path, every_kind: dict[str, WindowSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = by_two(tmp_path, every_kind, 24, accelerator="cpu")
-    assert_alike(found, by_one_process(tmp_path / "one", every_kind, 24, ComputeConfig()))
+    expected = by_one_process(tmp_path / "one", every_kind, 24, ComputeConfig())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # What torchrun tells its processes; this one is the first, and spares an import.
+    told = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port, "RANK": 0}
+    for name, value in {**told, "LOCAL_RANK": 0, "GROUP_RANK": 0}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "here")
+    environment = {**rank_environment(), "RANK": "1", "LOCAL_RANK": "1"}
+    command = [sys.executable, *rank_program(tmp_path, every_kind, 24, accelerator="cpu")]
+    with subprocess.Popen(command, env=environment) as other:
+        try:
+            compute = ComputeConfig(accelerator="cpu")
+            run = Pretraining(tmp_path / "run", every_kind, CONFIG, compute)
+            run.resume()
+            found = [run.run_step() for _ in range(24)]
+            run.save()
+            run.finish()
+            assert other.wait(60) == 0
+        finally:
+            other.kill()
+    assert json.loads((tmp_path / "run/rank1.json").read_text()) == found
+    assert_alike(found, expected)
+    assert [p.name for p in (tmp_path / "run").glob("*.pt")] == ["teacher.pt"]
 
 
 @needs_processes
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_a_run_goes_on_with_another_number_of_processes(
     tmp_path: Path, every_kind: dict[str, WindowSet], strategy: str
 ) -> None:
     expected = by_one_process(tmp_path / "one", every_kind, 30, ComputeConfig())
     compute = {"accelerator": "cpu", "strategy": strategy, "accumulate": 2}
-    found = by_two(tmp_path, every_kind, 22, **compute)
+    found = by_torchrun(tmp_path, every_kind, 22, **compute)
     alone = Pretraining(tmp_path / "run", every_kind, CONFIG)
     assert alone.resume()
     found += [alone.run_step() for _ in range(4)]
     alone.save()
-    found += by_two(tmp_path, every_kind, 30, **compute)
+    found += by_torchrun(tmp_path, every_kind, 30, **compute)
     assert_alike(found, expected)
 
 
