@@ -15,6 +15,7 @@ costs one more forward pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,9 +76,11 @@ class Objective(nn.Module):
         only_look
             Give what `look` gives, of all ranks, in place of losses.
         """
-        absent = dict.fromkeys(("ppg", "ecg", "clean_ppg", "clean_ecg"))
-        fields = {k: v for k, v in windows.items() if k not in ("shown", "hidden")}
-        batch = TeacherBatch(**{**absent, **fields})
+        fields: dict[str, Any] = {
+            **dict.fromkeys(("ppg", "ecg", "clean_ppg", "clean_ecg")),
+            **{k: v for k, v in windows.items() if k not in ("shown", "hidden")},
+        }
+        batch = TeacherBatch(**fields)
         masks: Masks = None
         if "shown" in windows:
             masks = windows["shown"], windows["hidden"]
@@ -104,7 +107,7 @@ def gathered(seen: PerWindow, gather: Gather) -> PerWindow:
         columns = [seen[k].reshape(len(seen[k]), -1) for k in names]
         rows = gather(torch.cat(columns, dim=1))
         for name, column in zip(
-            names, rows.split([c.shape[1] for c in columns], dim=1), strict=True
+            names, torch.split(rows, [c.shape[1] for c in columns], dim=1), strict=True
         ):
             found[name] = column.reshape(-1, *seen[name].shape[1:])
     return {k: found[k] for k in seen}
