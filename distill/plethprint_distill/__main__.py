@@ -1,4 +1,4 @@
-"""The training: `python -m plethprint_distill prepare|pretrain|distill|evaluate`."""
+"""The training and its evaluation: `python -m plethprint_distill VERB`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from plethprint.errors import PlethprintError
+from plethprint_distill.benchmark_command import add_arguments as add_benchmark_arguments
 from plethprint_distill.checkpoint import load_teacher
+from plethprint_distill.privacy.command import add_verb as add_privacy
 from plethprint_distill.windows import WindowSet, apart, concatenate
 
 T = TypeVar("T")
@@ -43,6 +45,17 @@ def _prepare(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"sets": sets, "folder": str(arguments.out)}
 
 
+def _shard(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.shard_tasks import ShardConfig
+    from plethprint_distill.shards import prepare_shards
+
+    config = _config(ShardConfig, arguments)
+    index = prepare_shards(
+        arguments.data, arguments.out, arguments.corpora, config, jobs=arguments.jobs
+    )
+    return {key: index[key] for key in ("windows", "people", "corpora")}
+
+
 def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.checkpoint import save_teacher
     from plethprint_distill.prepare import load_training_sets
@@ -50,10 +63,10 @@ def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.space import settle_space
 
     config = _config(PretrainConfig, arguments)
-    sets = load_training_sets(arguments.windows_dir)
+    sets = load_training_sets(arguments.windows_dir, context=True)
     start = load_teacher(arguments.start) if arguments.start else None
     teacher = pretrain(arguments.out, sets, config, start=start)
-    settle_space(teacher, _mixed(sets, 4000))
+    settle_space(teacher, _mixed(sets, 4000).centred())
     save_teacher(teacher, arguments.out / "teacher.npz")
     return {"teacher": str(arguments.out / "teacher.npz"), "windows": config.windows}
 
@@ -73,8 +86,22 @@ def _distill(arguments: argparse.Namespace) -> dict[str, Any]:
 
     config = _config(DistillConfig, arguments)
     teacher = load_teacher(arguments.teacher)
-    distill(arguments.out, teacher, load_training_sets(arguments.windows_dir), config)
+    sets = load_training_sets(arguments.windows_dir, context=True)
+    distill(arguments.out, teacher, sets, config)
     return {"student": str(arguments.out / "student.pt"), "windows": config.windows}
+
+
+def _control(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.control_weights import save_control
+    from plethprint_distill.controls import ControlConfig, train_control
+    from plethprint_distill.prepare import load_training_sets
+
+    config = _config(ControlConfig, arguments)
+    sets = load_training_sets(arguments.windows_dir)
+    student = train_control(arguments.out / config.name, sets, config)
+    path = arguments.out / f"{config.name}.npz"
+    save_control(student, path, config)
+    return {"control": str(path), "windows": config.windows}
 
 
 def _handover(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -115,10 +142,24 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     return figures
 
 
+def _shift(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.shift_report import draw_curves, shift_report, tables
+
+    report = shift_report(arguments.data, arguments.package, parts=arguments.parts)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "shift.json").write_text(json.dumps(report, indent=1) + "\n")
+    (arguments.out / "shift.md").write_text(tables(report))
+    if "curves" in report:
+        draw_curves(report["curves"], arguments.out / "degradation.svg")
+    return report
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; results on stdout as JSON, progress and logs on stderr."""
+    from plethprint_distill.controls import ControlConfig
     from plethprint_distill.distill import DistillConfig
     from plethprint_distill.pretrain import PretrainConfig
+    from plethprint_distill.shard_tasks import ShardConfig
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     parser = argparse.ArgumentParser("plethprint_distill", description=__doc__)
@@ -129,6 +170,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare.add_argument("--virtual", type=int, default=250_000)
     prepare.add_argument("--jobs", type=int, default=2)
     prepare.set_defaults(run=_prepare)
+    shard = verbs.add_parser("shard", help="corpora -> WebDataset shards for many machines")
+    shard.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    shard.add_argument("--out", type=Path, default=Path("runs/shards"))
+    shard.add_argument("--corpora", nargs="+", help="default: all there that may train")
+    shard.add_argument("--jobs", type=int, default=None, help="default: joblib's own")
+    _add_config(shard, ShardConfig)
+    shard.set_defaults(run=_shard)
     pretrain = verbs.add_parser("pretrain", help="window sets -> teacher")
     pretrain.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
     pretrain.add_argument("--out", type=Path, default=Path("runs/teacher"))
@@ -141,6 +189,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     distill.add_argument("--out", type=Path, default=Path("runs/student"))
     _add_config(distill, DistillConfig)
     distill.set_defaults(run=_distill)
+    control = verbs.add_parser("control", help="the same student without a teacher")
+    control.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
+    control.add_argument("--out", type=Path, default=Path("runs/controls"))
+    _add_config(control, ControlConfig)
+    control.set_defaults(run=_control)
     evaluate = verbs.add_parser(
         "evaluate", help="figures on people held out, for the cards"
     )
@@ -156,12 +209,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--teacher-id", default="", help="identity of the teacher package"
     )
     evaluate.set_defaults(run=_evaluate)
+    shift = verbs.add_parser("shift", help="other devices and people: where it breaks")
+    shift.add_argument("--data", type=Path, required=True, help="the corpora's folders")
+    shift.add_argument("--package", type=Path, help="default: the shipped model")
+    shift.add_argument("--out", type=Path, default=Path("runs/shift"))
+    parts = ("polarity", "invariance", "corpora", "curves", "subgroups")
+    shift.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    shift.set_defaults(run=_shift)
+    add_benchmark_arguments(
+        verbs.add_parser("benchmark", help="a package on every task, beside its rivals")
+    )
+    add_privacy(verbs)
     arguments = parser.parse_args(argv)
     try:
-        print(json.dumps(arguments.run(arguments)))  # noqa: T201
+        result = arguments.run(arguments)
     except PlethprintError as error:
-        logging.getLogger(__name__).error("%s", error)
+        if getattr(arguments, "json", False):
+            told = {"error": " ".join(str(error).split()), "type": type(error).__name__}
+            print(json.dumps(told))  # noqa: T201
+        else:
+            logging.getLogger(__name__).error("%s", error)
         return 1
+    print(result if isinstance(result, str) else json.dumps(result))  # noqa: T201
     return 0
 
 

@@ -1,14 +1,14 @@
 """Distil the teacher into the PPG-only student.
 
-The teacher sees the clean window, ECG and PPG where it has both; the student sees the
-PPG alone, disturbed as wearables disturb it. Its fingerprint follows the teacher's by
-direction (cosine), by neighbourhood (similarity matrices), by telling windows apart
-(InfoNCE), and carries the teacher's physiology read-outs as targets of its own.
+The teacher sees the window as it is, ECG and PPG where it has both; the student sees the
+PPG alone, often disturbed further as wearables disturb it. Its fingerprint follows the
+teacher's by direction (cosine), by neighbourhood (similarity matrices), by telling
+windows apart (InfoNCE), and carries the teacher's physiology read-outs as targets of its
+own.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,20 +19,22 @@ import torch
 from lightning.fabric import Fabric
 from torch.nn import functional as fn
 
-from plethprint.errors import PackageIncompatibleError
 from plethprint.signal import PPG
 from plethprint_distill.augment import disturb
+from plethprint_distill.crops import crop, room_samples
 from plethprint_distill.losses import contrast, masked_regression, relation
-from plethprint_distill.physiology import TARGETS
-from plethprint_distill.space import fingerprints
+from plethprint_distill.physiology import TARGETS, target_column
 from plethprint_distill.student import PRESETS, Student
 from plethprint_distill.teacher import M2AE, RHYTHMS
+from plethprint_distill.teacher_targets import teacher_targets
 from plethprint_distill.training_run import go_on
 from plethprint_distill.windows import WindowSet
 
-__all__ = ["DistillConfig", "Distillation", "distill", "teacher_targets"]
+__all__ = ["DistillConfig", "Distillation", "distill", "pulses_only"]
 
 _LOGGER = logging.getLogger(__name__)
+
+_DISTURBANCE = target_column("log_disturbance")
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -42,67 +44,21 @@ class DistillConfig:
     """One distillation; written beside the checkpoint."""
 
     preset: str = "micro"
-    windows: int = 1_500_000
+    windows: int = 5_000_000
     batch: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     warm_up_windows: int = 20_000
     virtual_share: float = 0.4
+    disturbed_share: float = 0.6
+    """Share of the windows that the student sees disturbed and the teacher does not."""
     direction: float = 1.0
     relation: float = 2.0
     contrast: float = 0.1
-    physiology: float = 0.1
+    physiology: float = 0.3
     length: float = 0.01
     """Keeps the raw fingerprint near length 8, so that int8 has one range to cover."""
     seed: int = 0
-
-
-def teacher_targets(
-    teacher: M2AE, sets: dict[str, WindowSet], folder: Path
-) -> dict[str, Float32Array]:
-    """The teacher's fingerprints of every training window, kept in `folder`.
-
-    ECG and PPG together where the window has both, else PPG alone.
-
-    Raises
-    ------
-    PackageIncompatibleError
-        If the folder holds the work of another teacher.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp, whose = folder / "teacher.sha256", _digest(teacher)
-    if stamp.is_file() and stamp.read_text() != whose:
-        raise PackageIncompatibleError(
-            f"{folder.parent} was begun with another teacher: remove it, or name another "
-            "folder"
-        )
-    stamp.write_text(whose)
-    targets = {}
-    for name, windows in sets.items():
-        path = folder / f"{name}.npy"
-        if not path.is_file():
-            paired = np.asarray(windows.has_ecg)
-            vectors = np.empty((len(windows), teacher.config.dim), np.float32)
-            for modalities, rows in ((("ppg", "ecg"), paired), (("ppg",), ~paired)):
-                if rows.any():
-                    vectors[rows] = fingerprints(teacher, windows.take(rows), modalities)
-            part = path.with_suffix(".part.npy")
-            np.save(part, vectors)
-            part.replace(path)
-        targets[name] = np.load(path)
-        if len(targets[name]) != len(windows):
-            path.unlink()
-            return teacher_targets(teacher, sets, folder)
-    return targets
-
-
-def _digest(teacher: M2AE) -> str:
-    """SHA-256 of the weights, in the order of their names."""
-    digest = hashlib.sha256()
-    for name, weights in sorted(teacher.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weights.cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 class Distillation:
@@ -142,14 +98,18 @@ class Distillation:
                 "rhythm": torch.nn.Linear(dim, RHYTHMS),
             }
         )
+        self.log_variance = torch.nn.Parameter(torch.zeros(len(TARGETS)))
         self.modules = torch.nn.ModuleList([self.student, self.heads]).to(
             self.fabric.device
         )
-        self.optimizer = torch.optim.AdamW(
-            self.modules.parameters(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-        )
+        groups = [
+            {
+                "params": list(self.modules.parameters()),
+                "weight_decay": config.weight_decay,
+            },
+            {"params": [self.log_variance], "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
         self.step = 0
 
     @property
@@ -163,6 +123,7 @@ class Distillation:
             state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             self.student.load_state_dict(state["model"])
             self.heads.load_state_dict(state["heads"])
+            self.log_variance.data.copy_(state["log_variance"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step = int(state["step"])
             _LOGGER.info("resumed at step %d", self.step)
@@ -175,6 +136,7 @@ class Distillation:
             {
                 "model": self.student.state_dict(),
                 "heads": self.heads.state_dict(),
+                "log_variance": self.log_variance.detach().clone(),
                 "optimizer": self.optimizer.state_dict(),
                 "student": asdict(self.student.config),
                 "config": asdict(self.config),
@@ -199,9 +161,14 @@ class Distillation:
             for k, n in zip(self.shares, counts, strict=True)
             if n
         ]
-        ppg = np.concatenate([self.sets[k].ppg[i] for k, i in picks]).astype(np.float32)
-        ppg = disturb(ppg * np.float32(PPG.input_scale), rng)
+        whole = np.concatenate([self.sets[k].ppg[i] for k, i in picks])
+        # The target is of the window's middle: where a crop begins must not matter.
+        room = room_samples(whole, PPG)
+        ppg = crop(whole, PPG, rng.integers(0, room + 1, len(whole)))
         physiology = np.concatenate([self.sets[k].targets[i] for k, i in picks])
+        further = np.flatnonzero(rng.random(len(ppg)) < config.disturbed_share)
+        ppg[further] = disturb(ppg[further], rng)
+        physiology[further, _DISTURBANCE] = np.nan  # it is no longer what it was
         rhythm = np.concatenate([self.sets[k].rhythm[i] for k, i in picks])
         target = np.concatenate([self.targets[k][i] for k, i in picks])
         device = self.fabric.device
@@ -232,7 +199,9 @@ class Distillation:
         self.student.train()
         raw = self.student(ppg.contiguous(memory_format=torch.channels_last))
         unit = fn.normalize(raw, dim=-1)
-        read = masked_regression(self.heads["read_out"](8.0 * unit), physiology)
+        read = masked_regression(
+            self.heads["read_out"](8.0 * unit), physiology, self.log_variance
+        )
         known = rhythm >= 0
         if known.any():
             guess = self.heads["rhythm"](8.0 * unit[known])
@@ -246,6 +215,12 @@ class Distillation:
         }
 
 
+def pulses_only(sets: dict[str, WindowSet]) -> dict[str, WindowSet]:
+    """The sets and the windows of them that hold PPG."""
+    held = {k: s.take(np.asarray(s.has_ppg)) for k, s in sets.items()}
+    return {k: s for k, s in held.items() if len(s)}
+
+
 def distill(
     folder: Path,
     teacher: M2AE,
@@ -255,6 +230,7 @@ def distill(
     progress: bool = True,
 ) -> Student:
     """Train to `config.windows`, resuming from `folder`; metrics go to metrics.jsonl."""
+    sets = pulses_only(sets)
     targets = teacher_targets(teacher, sets, folder / "targets")
     run = Distillation(folder, sets, targets, config)
     run.resume()

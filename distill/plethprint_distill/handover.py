@@ -45,7 +45,10 @@ def training_data(windows_dir: Path) -> list[dict[str, Any]]:
     for name, part in load_training_sets(windows_dir).items():
         stated = json.loads((windows_dir / name / "about.json").read_text())["corpora"][0]
         people = len(np.unique(np.asarray(part.person)))
-        rows.append({**stated, "windows": len(part), "people": people})
+        told = {**stated, "windows": len(part), "people": people}
+        if name.endswith("_resensed"):
+            told["name"] = f"{stated['name']}, other sensors"
+        rows.append(told)
     return rows
 
 

@@ -140,11 +140,9 @@ def compare(
         losses = {k: mean_error(e, hidden.get(k)) for k, e in _named(seen, "error").items()}
         if unit:
             kin, scale = same_person(seen["person"], config.kin_share), learned.scale
-            losses["contrast"] = (
-                contrast(unit["ppg"], unit["ecg"], scale, kin)
-                + 0.5 * contrast(unit["both"], unit["ppg"], scale, kin)
-                + 0.5 * contrast(unit["both"], unit["ecg"], scale, kin)
-            )
+            # Not both against ECG: these two begin together, and would tell by the phase.
+            losses["contrast"] = contrast(unit["ppg"], unit["ecg"], scale, kin)
+            losses["contrast"] += contrast(unit["both"], unit["ppg"], scale, kin)
             losses["agreement"] = disagreement(unit["ppg"], unit["both"])
         losses["decorrelation"] = torch.stack(
             [decorrelation(raw) for raw in raws.values()]
@@ -164,21 +162,27 @@ def _named(seen: PerWindow, kind: str) -> dict[str, torch.Tensor]:
 
 
 def _cross(teacher: M2AE, batch: TeacherBatch) -> PerWindow:
-    """Each modality whole and alone: it paints the other, and is told from others."""
+    """Each modality whole and alone: it paints the other, and is told from others.
+
+    The PPG that is contrasted begins a moment before or after the ECG and the pair of
+    both: what they have in common is then the wearer, not where the beats fall.
+    """
     assert batch.ppg is not None
     assert batch.ecg is not None
     assert batch.clean_ppg is not None
-    assert batch.clean_ecg is not None
-    tokens = {
-        "ppg": teacher.encode("ppg", batch.ppg),
-        "ecg": teacher.encode("ecg", batch.ecg),
+    assert batch.moved_ppg is not None
+    assert batch.moved_ecg is not None
+    beside = teacher.encode("ppg", batch.ppg)
+    heart = teacher.encode("ecg", batch.ecg)
+    shared = {
+        "ppg": teacher.share(teacher.encode("ppg", batch.moved_ppg)),
+        "ecg": teacher.share(heart),
+        "both": teacher.share(torch.cat([beside, heart], dim=1)),
     }
-    shared = {m: teacher.share(t) for m, t in tokens.items()}
-    shared["both"] = teacher.share(torch.cat(list(tokens.values()), dim=1))
     return {
         **{f"raw.{m}": _pool(teacher, s) for m, s in shared.items()},
         "error.ecg_from_ppg": token_error(
-            teacher.decode("ecg", shared["ppg"]), teacher.patches("ecg", batch.clean_ecg)
+            teacher.decode("ecg", shared["ppg"]), teacher.patches("ecg", batch.moved_ecg)
         ),
         "error.ppg_from_ecg": token_error(
             teacher.decode("ppg", shared["ecg"]), teacher.patches("ppg", batch.clean_ppg)

@@ -76,9 +76,10 @@ class Objective(nn.Module):
         only_look
             Give what `look` gives, of all ranks, in place of losses.
         """
+        given = {k: v for k, v in windows.items() if k not in ("shown", "hidden")}
         fields: dict[str, Any] = {
-            **dict.fromkeys(("ppg", "ecg", "clean_ppg", "clean_ecg")),
-            **{k: v for k, v in windows.items() if k not in ("shown", "hidden")},
+            **dict.fromkeys(TeacherBatch.__dataclass_fields__),
+            **given,
         }
         batch = TeacherBatch(**fields)
         masks: Masks = None
@@ -106,9 +107,8 @@ def gathered(seen: PerWindow, gather: Gather) -> PerWindow:
         names = [k for k, v in seen.items() if v.is_floating_point() != whole_numbers]
         columns = [seen[k].reshape(len(seen[k]), -1) for k in names]
         rows = gather(torch.cat(columns, dim=1))
-        for name, column in zip(
-            names, torch.split(rows, [c.shape[1] for c in columns], dim=1), strict=True
-        ):
+        widths = [c.shape[1] for c in columns]
+        for name, column in zip(names, torch.split(rows, widths, dim=1), strict=True):
             found[name] = column.reshape(-1, *seen[name].shape[1:])
     return {k: found[k] for k in seen}
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from plethprint.errors import RecordingError
 from plethprint_distill.corpora import CORPORA, CorpusRecording
+from plethprint_distill.crops import CONTEXT_S
 from plethprint_distill.physiology import target_column
 from plethprint_distill.resense import resensed_windows
 from plethprint_distill.splits import TRAINING_CORPORA, test_mask, training_mask
@@ -89,7 +90,7 @@ def prepare(
     if virtual and not (out / "virtual" / "about.json").is_file():
         size = -(-virtual // _VIRTUAL_CHUNKS)
         tasks = (
-            delayed(virtual_windows)(size, seed=seed * 1000 + chunk)
+            delayed(virtual_windows)(size, seed=seed * 1000 + chunk, context_s=CONTEXT_S)
             for chunk in range(_VIRTUAL_CHUNKS)
         )
         parts = Parallel(n_jobs=jobs, return_as="generator")(tasks)
@@ -122,14 +123,18 @@ def _prepare_corpus(
 
 
 def _windows(recording: CorpusRecording) -> WindowSet | None:
-    found = windows_of_recording(recording, hop_s=_HOP_S[recording.corpus])
+    found = windows_of_recording(
+        recording, hop_s=_HOP_S[recording.corpus], context_s=CONTEXT_S
+    )
     if found is None or recording.corpus != "cinc2017":
         return found
     return replace(found, rhythm=_rhythm_of_cinc(recording, found))
 
 
 def _resensed(recording: CorpusRecording) -> WindowSet | None:
-    return resensed_windows(recording, hop_s=_RESENSED_HOP_S[recording.corpus])
+    return resensed_windows(
+        recording, hop_s=_RESENSED_HOP_S[recording.corpus], context_s=CONTEXT_S
+    )
 
 
 def _rhythm_of_cinc(recording: CorpusRecording, windows: WindowSet) -> npt.NDArray[np.int8]:
@@ -146,10 +151,13 @@ def _rhythm_of_cinc(recording: CorpusRecording, windows: WindowSet) -> npt.NDArr
     return codes.astype(np.int8)
 
 
-def load_training_sets(folder: Path, *, test: bool = False) -> dict[str, WindowSet]:
+def load_training_sets(
+    folder: Path, *, test: bool = False, context: bool = False
+) -> dict[str, WindowSet]:
     """The prepared sets without the people held out (or, with `test`, only those).
 
-    Recordings as other sensors would have taken them train, and never test.
+    Recordings as other sensors would have taken them train, and never test. With
+    `context`, windows keep the half second before and behind that crops are cut from.
     """
     sets = {}
     resensed = [] if test else [f"{name}_resensed" for name in _RESENSED_HOP_S]
@@ -162,7 +170,7 @@ def load_training_sets(folder: Path, *, test: bool = False) -> dict[str, WindowS
         )
         part = whole.take(mask)
         if len(part):
-            sets[name] = part
+            sets[name] = part if context else part.centred()
     if not sets:
         raise RecordingError(f"{folder} holds no prepared window set")
     return sets

@@ -8,7 +8,7 @@ so coverage is what it is judged by; the classifier says what still sets them ap
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from plethprint.errors import RecordingError
+from plethprint.errors import MissingExtraError, RecordingError
 from plethprint.resample import MAX_RATE_HZ
 from plethprint.signal import ECG, PPG, SignalSpec
 from plethprint_distill.corpora import CORPORA, CorpusRecording
@@ -24,7 +24,15 @@ from plethprint_distill.splits import TRAINING_CORPORA, is_test_person
 from plethprint_distill.window_features import FEATURES, features_of
 from plethprint_distill.windows import WindowSet, windows_of_recording
 
-__all__ = ["Coverage", "Realism", "coverage", "measure", "real_windows", "tell_apart"]
+__all__ = [
+    "Coverage",
+    "Realism",
+    "coverage",
+    "draw_figure",
+    "measure",
+    "real_windows",
+    "tell_apart",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -43,9 +51,9 @@ REALISM_CORPORA = {
 """Corpora that hold each signal. `ppg_arrhythmia_valid` is looked at, never fitted to."""
 
 _LOOPED_S = 14.0
-_FALLING = ("welltory", "wrist_exercise")
-"""Files of raw light, which falls when the vessel fills: turned upright, as a device with
-polarity -1 is."""
+_FALLING = ("wrist_exercise",)
+"""Raw light, which falls when the vessel fills, as far as can be told in so much motion:
+turned over."""
 _LEAST_VARIANCE = 0.1
 """Directions with less than a tenth of one feature's variance are not whitened: they are
 nearly sums of others, and blowing them up would measure rounding."""
@@ -311,3 +319,35 @@ def measure(
             inside_worst=tuple(worst),
             telling=tuple((names[k], float(importance[k]), float(away[k])) for k in order),
         )
+
+
+def draw_figure(found: Sequence[Realism], path: Path) -> None:
+    """Coverage and AUROC of every corpus as a picture (needs matplotlib).
+
+    Raises
+    ------
+    plethprint.errors.MissingExtraError
+        matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("train", "A figure") from error
+    figure = Figure(figsize=(9, 0.45 * len(found) + 1.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    rows = np.arange(len(found))
+    left.barh(rows - 0.2, [one.coverage for one in found], 0.38, label="ruler: virtual")
+    left.barh(
+        rows + 0.2, [one.coverage_as_real for one in found], 0.38, label="ruler: real"
+    )
+    left.axvline(0.95, color="black", linewidth=0.8)
+    left.set(xlim=(0.5, 1.0), xlabel="real windows near a virtual one")
+    left.set_yticks(rows, [f"{one.corpus} ({one.signal})" for one in found])
+    left.invert_yaxis()
+    left.legend(loc="lower left", fontsize="small")
+    right.plot([one.auroc_linear for one in found], rows, "o", label="logistic")
+    right.plot([one.auroc_trees for one in found], rows, "s", label="boosted trees")
+    right.axvline(0.5, color="black", linewidth=0.8)
+    right.set(xlim=(0.45, 1.0), xlabel="AUROC real against virtual")
+    right.legend(loc="lower left", fontsize="small")
+    figure.savefig(path, dpi=150)

@@ -49,6 +49,7 @@ def resensed_windows(
     minute_s: float = 60.0,
     hop_s: float = 5.0,
     seed: int = 0,
+    context_s: float = 0.0,
 ) -> WindowSet | None:
     """Windows of a recording with PPG through random sensors; None when none is left.
 
@@ -62,6 +63,8 @@ def resensed_windows(
         Seconds between the starts of windows.
     seed
         Same seed and record, same windows.
+    context_s
+        Seconds kept before and behind each window.
     """
     signals = aligned_signals(recording)
     if signals.ppg is None:
@@ -79,9 +82,9 @@ def resensed_windows(
         minute = Signals(worn, rate_hz, heart, signals.ecg_rate_hz)
         spoil = rng.random() < _DAMAGED_SHARE
         part = (
-            _damaged_windows(recording, minute, hop_s, rng)
+            _damaged_windows(recording, minute, hop_s, rng, context_s)
             if spoil
-            else cut_windows(recording, minute, hop_s=hop_s, seed=seed)
+            else cut_windows(recording, minute, hop_s=hop_s, seed=seed, context_s=context_s)
         )
         if part is not None:
             offset = np.float32(first / signals.ppg_rate_hz)
@@ -159,12 +162,18 @@ def damage(pulse: FloatArray, rate_hz: float, rng: np.random.Generator) -> Float
 
 
 def _damaged_windows(
-    recording: CorpusRecording, minute: Signals, hop_s: float, rng: np.random.Generator
+    recording: CorpusRecording,
+    minute: Signals,
+    hop_s: float,
+    rng: np.random.Generator,
+    context_s: float,
 ) -> WindowSet | None:
     assert minute.ppg is not None
     spoiled = replace(minute, ppg=damage(minute.ppg, minute.ppg_rate_hz, rng))
-    clean = cut_windows(recording, minute, hop_s=hop_s, cold_share=0.0)
-    dirty = cut_windows(recording, spoiled, hop_s=hop_s, cold_share=0.0)
+    clean, dirty = (
+        cut_windows(recording, x, hop_s=hop_s, cold_share=0.0, context_s=context_s)
+        for x in (minute, spoiled)
+    )
     if clean is None or dirty is None:
         return None
     _, of_clean, of_dirty = np.intersect1d(

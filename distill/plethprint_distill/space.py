@@ -1,9 +1,15 @@
 """The fingerprint space: what the trained teacher's numbers are turned into at the end.
 
-Raw fingerprints of a trained teacher nearly coincide: a few directions carry everything,
-and any two windows look alike. An affine map, found once on training windows, takes the
-mean off and divides each principal direction by the fourth root of its variance (half
-whitening), so that cosine similarity means something and int8 has something to resolve.
+An affine map, found once on training windows, takes the mean off and weighs each
+principal direction by
+
+    g = v^(-1/4) r^2        r = 1 - n / v
+
+where v is the direction's variance and n that part of it in which PPG alone and ECG with
+PPG disagree. The fourth root (half whitening) keeps a few strong directions from being
+everything; the reliability r keeps a fingerprint from being about what no PPG can tell.
+On training people set aside, r^2 was the best of the powers tried for agreement,
+neighbours and retrieval alike ([docs/training.md]).
 """
 
 from __future__ import annotations
@@ -47,15 +53,21 @@ def fingerprints(
 
 
 def settle_space(teacher: M2AE, windows: WindowSet) -> None:
-    """Set the teacher's centre and half-whitening from paired training windows."""
-    stacked = np.concatenate(
-        [fingerprints(teacher, windows, m, raw=True) for m in (("ppg",), ("ppg", "ecg"))]
-    ).astype(np.float64)
+    """Set the teacher's centre and weights of directions from paired training windows."""
+    alone, both = (
+        fingerprints(teacher, windows, m, raw=True).astype(np.float64)
+        for m in (("ppg",), ("ppg", "ecg"))
+    )
+    stacked = np.concatenate([alone, both])
     centre = stacked.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(stacked - centre, rowvar=False))
+    # Two views of one window differ by twice the noise that each carries.
+    apart = alone - both
+    noise = 0.5 * ((apart - apart.mean(axis=0)) @ vectors).var(axis=0)
+    reliability = np.clip(1.0 - noise / np.maximum(values, 1e-12), 0.05, 1.0)
     # A direction with next to no variance would be blown up to noise.
     values = np.maximum(values, 1e-3 * values.max())
-    spread = vectors @ np.diag(values**-0.25) @ vectors.T
+    spread = vectors @ np.diag(values**-0.25 * reliability**2) @ vectors.T
     teacher.centre.copy_(torch.from_numpy(centre))
     teacher.spread.copy_(torch.from_numpy(spread))
 

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from plethprint.signal import ECG, PPG
+from plethprint.signal import ECG, PPG, SignalSpec
 from plethprint_distill.augment import disturb, disturb_ecg, other_lead
+from plethprint_distill.crops import crop, room_samples
 from plethprint_distill.pretrain_config import PretrainConfig
 from plethprint_distill.windows import WindowSet
 
@@ -38,6 +39,10 @@ class TeacherBatch:
     ecg: torch.Tensor | None
     clean_ppg: torch.Tensor | None
     clean_ecg: torch.Tensor | None
+    moved_ppg: torch.Tensor | None
+    """The PPG from a moment earlier or later on, disturbed anew; of pairs alone."""
+    moved_ecg: torch.Tensor | None
+    """What the ECG is at that moment, clean."""
     targets: torch.Tensor
     rhythm: torch.Tensor
     person: torch.Tensor
@@ -227,23 +232,41 @@ def _views(
     parts: Parts,
     rng: np.random.Generator,
 ) -> dict[str, Rows]:
-    """Windows in standard deviations, clean and disturbed."""
-    clean: dict[str, Rows] = {"ppg": None, "ecg": None}
-    for spec in (PPG, ECG):
-        if kind in ("paired", spec.name):
-            steps = [getattr(pools.sets[k], spec.name)[i] for k, i in parts]
-            clean[spec.name] = np.concatenate(steps).astype(np.float32) * np.float32(
-                spec.input_scale
-            )
-    if kind == "ecg" and clean["ecg"] is not None:
-        clean["ecg"] = other_lead(clean["ecg"], rng)
-    ppg, ecg = clean["ppg"], clean["ecg"]
-    return {
+    """Crops in standard deviations, clean and disturbed; of pairs a second, moved one."""
+    count = sum(len(index) for _, index in parts)
+    rows = {
+        spec.name: np.concatenate([getattr(pools.sets[k], spec.name)[i] for k, i in parts])
+        if kind in ("paired", spec.name)
+        else None
+        for spec in (PPG, ECG)
+    }
+    here, there = rng.random(count), rng.random(count)
+    ppg, ecg = (_cut(rows[spec.name], spec, here) for spec in (PPG, ECG))
+    if kind == "ecg" and ecg is not None:
+        ecg = other_lead(ecg, rng)
+    views = {
         "ppg": None if ppg is None else disturb(ppg, rng, config.disturbance),
         "ecg": None if ecg is None else disturb_ecg(ecg, rng),
         "clean_ppg": ppg,
         "clean_ecg": ecg,
+        "moved_ppg": None,
+        "moved_ecg": None,
     }
+    if kind == "paired":
+        moved = _cut(rows["ppg"], PPG, there)
+        assert moved is not None
+        views["moved_ppg"] = disturb(moved, rng, config.disturbance)
+        views["moved_ecg"] = _cut(rows["ecg"], ECG, there)
+    return views
+
+
+def _cut(
+    rows: npt.NDArray[np.int8] | None, spec: SignalSpec, where: npt.NDArray[np.float64]
+) -> Rows:
+    """Crops that begin at a share (N,) of the room that the context gives."""
+    if rows is None:
+        return None
+    return crop(rows, spec, (where * (room_samples(rows, spec) + 1)).astype(np.int64))
 
 
 def _joined(blocks: list[Rows]) -> torch.Tensor | None:

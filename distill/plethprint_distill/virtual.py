@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy.typing as npt
 from plethprint.alignment import PHYSIOLOGICAL_LAG_S
 from plethprint.resample import resample_rows
 from plethprint.signal import ECG, PPG, window_rows
+from plethprint_distill.crops import with_context
 from plethprint_distill.physiology import (
     INTERVAL_TARGETS,
     SHAPE_POINTS,
     TARGETS,
     VIRTUAL_TARGETS,
     interval_targets,
+    log_with_floor,
     pulse_shape,
 )
 from plethprint_distill.sensor_chain import (
@@ -39,7 +42,9 @@ _RATES_HZ = (25.0, 30.0, 50.0, 64.0, 85.0, 100.0, 125.0, 125.0, 125.0)
 """Rates of the simulated sensors: a fingerprint must not tell them apart."""
 
 
-def virtual_windows(count: int, *, seed: int, chunk: int = 1000) -> WindowSet:
+def virtual_windows(
+    count: int, *, seed: int, chunk: int = 1000, context_s: float = 0.0
+) -> WindowSet:
     """`count` windows of as many random wearers, settled and cold by turns.
 
     Parameters
@@ -50,10 +55,19 @@ def virtual_windows(count: int, *, seed: int, chunk: int = 1000) -> WindowSet:
         Same seed, same bytes.
     chunk
         Windows simulated at a time; part of the seed's meaning.
+    context_s
+        Seconds kept before and behind each window; part of the seed's meaning too. What
+        is told of a window is told of its middle.
     """
     rng = np.random.default_rng([seed, 77])
     parts = [
-        _chunk(min(chunk, count - first), seed * 1_000_003 + first, rng, cold=turn % 3 == 2)
+        _chunk(
+            min(chunk, count - first),
+            seed * 1_000_003 + first,
+            rng,
+            cold=turn % 3 == 2,
+            context_s=context_s,
+        )
         for turn, first in enumerate(range(0, count, chunk))
     ]
     return WindowSet(
@@ -64,17 +78,21 @@ def virtual_windows(count: int, *, seed: int, chunk: int = 1000) -> WindowSet:
     )
 
 
-def _chunk(count: int, seed: int, rng: np.random.Generator, *, cold: bool) -> WindowSet:
+def _chunk(
+    count: int, seed: int, rng: np.random.Generator, *, cold: bool, context_s: float
+) -> WindowSet:
     warm_up_s = 0.0 if cold else _WARM_UP_S
     rate_hz = float(rng.choice(_RATES_HZ))
-    length_s = PPG.window_s + warm_up_s
+    long_ppg, long_ecg = (with_context(spec, context_s) for spec in (PPG, ECG))
+    length_s = long_ppg.window_s + warm_up_s
+    middle_s = _MARGIN_S + warm_up_s + context_s
     # The ECG keeps a rate that shows its QRS; only the optical sensor's rate varies.
     waves = simulate_batch(
         count,
         seed=seed,
         duration_s=length_s + 2 * _MARGIN_S,
         sample_rate_hz=_BASE_RATE_HZ,
-        labelled_s=(_MARGIN_S + warm_up_s, _MARGIN_S + length_s),
+        labelled_s=(middle_s, middle_s + PPG.window_s),
     )
     light = draw_filters(count, rng, ecg=False).run(waves.ppg, _BASE_RATE_HZ)
     light = quantise(light, rng)
@@ -97,33 +115,43 @@ def _chunk(count: int, seed: int, rng: np.random.Generator, *, cold: bool) -> Wi
     late_s = np.clip(np.nan_to_num(late_s), -_MARGIN_S, _MARGIN_S)
     start = first - np.rint(late_s * _BASE_RATE_HZ).astype(int)
     hearts = leads[np.arange(count)[:, None], start[:, None] + np.arange(span)]
-    ppg, _ = window_rows(raw, rate_hz, warm_up_s=warm_up_s)
-    ecg, _ = window_rows(hearts, _BASE_RATE_HZ, spec=ECG, warm_up_s=warm_up_s)
+    ppg, _ = window_rows(raw, rate_hz, spec=long_ppg, warm_up_s=warm_up_s)
+    ecg, _ = window_rows(hearts, _BASE_RATE_HZ, spec=long_ecg, warm_up_s=warm_up_s)
     labels = waves.labels
-    targets = np.full((count, len(TARGETS)), np.nan, np.float32)
-    known = len(INTERVAL_TARGETS)
-    for column, name in enumerate(VIRTUAL_TARGETS):
-        values = labels[name.removeprefix("log_")].astype(np.float64)
-        targets[:, known + column] = (
-            np.log(values + 0.01) if name.startswith("log_") else values
-        )
-    for row, beats in enumerate(waves.beat_times_s):
-        times = beats - _MARGIN_S - warm_up_s
-        inside = times[(times >= 0.0) & (times < PPG.window_s)]
-        targets[row, :known] = interval_targets(inside)
-        targets[row, -SHAPE_POINTS:] = pulse_shape(ppg[row], inside)
     names = np.array([f"virtual/{seed}-{row}" for row in range(count)])
-    return WindowSet(
+    whole = WindowSet(
         ppg=ppg,
         ecg=ecg,
         has_ppg=np.asarray(ppg.any(axis=1)),
         has_ecg=np.asarray(ecg.any(axis=1)),
-        targets=targets,
+        targets=np.full((count, len(TARGETS)), np.nan, np.float32),
         rhythm=labels["rhythm"].astype(np.int8),
         person=names,
         record=names,
         start_s=np.zeros(count, np.float32),
     )
+    targets = _targets(labels, waves.beat_times_s - middle_s, whole.centred().ppg)
+    return replace(whole, targets=targets)
+
+
+def _targets(
+    labels: dict[str, npt.NDArray[np.generic]],
+    beats_s: npt.NDArray[np.floating[Any]],
+    ppg: npt.NDArray[np.int8],
+) -> npt.NDArray[np.float32]:
+    """(N, len(TARGETS)): labels, and what the beats (N, M) inside the window tell."""
+    targets = np.full((len(ppg), len(TARGETS)), np.nan, np.float32)
+    known = len(INTERVAL_TARGETS)
+    for column, name in enumerate(VIRTUAL_TARGETS):
+        values = labels[name.removeprefix("log_")].astype(np.float64)
+        targets[:, known + column] = (
+            log_with_floor(values) if name.startswith("log_") else values
+        )
+    for row, times in enumerate(beats_s):
+        inside = times[(times >= 0.0) & (times < PPG.window_s)]
+        targets[row, :known] = interval_targets(inside)
+        targets[row, -SHAPE_POINTS:] = pulse_shape(ppg[row], inside)
+    return targets
 
 
 def _at_rate(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from plethprint.errors import RecordingError, SignalError
 from plethprint.quality import assess
 from plethprint.signal import ECG, PPG, window_rows, windows_of
 from plethprint_distill.corpora import CorpusRecording
+from plethprint_distill.crops import crop, room_samples, with_context
 from plethprint_distill.physiology import (
     INTERVAL_TARGETS,
     PRESSURE_TARGETS,
@@ -58,9 +59,9 @@ class WindowSet:
     """N windows with their people and what is known of them."""
 
     ppg: npt.NDArray[np.int8]
-    """(N, PPG.window_samples); zeros where `has_ppg` is false."""
+    """(N, PPG.window_samples), or longer with context; zeros where `has_ppg` is false."""
     ecg: npt.NDArray[np.int8]
-    """(N, ECG.window_samples); zeros where `has_ecg` is false."""
+    """(N, ECG.window_samples), or longer with context; zeros where `has_ecg` is false."""
     has_ppg: npt.NDArray[np.bool_]
     has_ecg: npt.NDArray[np.bool_]
     targets: npt.NDArray[np.float32]
@@ -78,6 +79,18 @@ class WindowSet:
     def take(self, index: npt.NDArray[Any]) -> WindowSet:
         """The windows at `index` (a mask or positions)."""
         return WindowSet(**{key: value[index] for key, value in self._arrays()})
+
+    def centred(self) -> WindowSet:
+        """The same without context before and behind: windows as a device sees them."""
+        if not room_samples(self.ppg, PPG):
+            return self
+        rows = {}
+        for spec in (PPG, ECG):
+            whole = np.asarray(getattr(self, spec.name))
+            first = np.full(len(self), room_samples(whole, spec) // 2)
+            steps = np.rint(crop(whole, spec, first) / np.float32(spec.input_scale))
+            rows[spec.name] = steps.astype(np.int8)
+        return replace(self, **rows)
 
     def _arrays(self) -> Iterator[tuple[str, Any]]:
         return ((key, getattr(self, key)) for key in self.__dataclass_fields__)
@@ -168,6 +181,10 @@ def aligned_signals(recording: CorpusRecording) -> Signals:
             heart, pulse, _ = align_pair(
                 heart[:length], pulse[:length], recording.ppg_rate_hz
             )
+            # The shift eats an end. A pair of just one window would have none left: what
+            # was eaten is marked missing, and the window stands if that is little.
+            eaten = np.full(length - pulse.size, np.nan)
+            heart, pulse = (np.concatenate([x, eaten]) for x in (heart, pulse))
         except SignalError:
             heart = None  # what is left is a PPG
     return Signals(pulse, recording.ppg_rate_hz, heart, recording.ecg_rate_hz)
@@ -179,11 +196,14 @@ def windows_of_recording(
     hop_s: float = 2.5,
     cold_share: float = 0.3,
     seed: int = 0,
+    context_s: float = 0.0,
 ) -> WindowSet | None:
     """Windows of a recording of PPG, ECG or both, without gaps; None when none is left.
 
     A pair is first brought to one physiological lag. `cold_share` of the PPG windows are
-    cut raw and filtered from a cold start, as rows of an evaluation set are.
+    cut raw and filtered from a cold start, as rows of an evaluation set are. `context_s`
+    seconds more are kept before and behind each window, for `plethprint_distill.crops`;
+    what is told of a window is told of its middle.
 
     Raises
     ------
@@ -191,7 +211,14 @@ def windows_of_recording(
         If the two signals of a pair have different rates.
     """
     signals = aligned_signals(recording)
-    return cut_windows(recording, signals, hop_s=hop_s, cold_share=cold_share, seed=seed)
+    return cut_windows(
+        recording,
+        signals,
+        hop_s=hop_s,
+        cold_share=cold_share,
+        seed=seed,
+        context_s=context_s,
+    )
 
 
 def cut_windows(
@@ -201,13 +228,15 @@ def cut_windows(
     hop_s: float = 2.5,
     cold_share: float = 0.3,
     seed: int = 0,
+    context_s: float = 0.0,
 ) -> WindowSet | None:
     """Windows of `signals`, which are `recording`'s or were made from them."""
+    long_ppg, long_ecg = (with_context(spec, context_s) for spec in (PPG, ECG))
     found = {
         spec.name: windows_of(signal, rate_hz, spec=spec, hop_s=hop_s)
         for spec, signal, rate_hz in (
-            (PPG, signals.ppg, signals.ppg_rate_hz),
-            (ECG, signals.ecg, signals.ecg_rate_hz),
+            (long_ppg, signals.ppg, signals.ppg_rate_hz),
+            (long_ecg, signals.ecg, signals.ecg_rate_hz),
         )
         if signal is not None
     }
@@ -218,35 +247,41 @@ def cut_windows(
         spec.name: np.stack([w.samples for w in found[spec.name][:count]])
         if spec.name in found
         else np.zeros((count, spec.window_samples), np.int8)
-        for spec in (PPG, ECG)
+        for spec in (long_ppg, long_ecg)
     }
     starts = np.array([w.start_s for w in next(iter(found.values()))[:count]])
     missing = np.max([[w.missing for w in runs[:count]] for runs in found.values()], axis=0)
     if signals.ppg is not None:
         rng = np.random.default_rng([seed, *recording.record.encode()])
         cold = np.flatnonzero(rng.random(count) < cold_share)
-        span = PPG.window_s * signals.ppg_rate_hz
+        span = long_ppg.window_s * signals.ppg_rate_hz
         for row in cold.tolist():
             first = round(float(starts[row]) * signals.ppg_rate_hz)
             raw = signals.ppg[first : first + round(span)]
             if raw.size >= 0.98 * span:
-                rows["ppg"][row] = window_rows(raw[None], signals.ppg_rate_hz)[0][0]
+                rows["ppg"][row] = window_rows(
+                    raw[None], signals.ppg_rate_hz, spec=long_ppg
+                )[0][0]
     keep = missing <= MAX_MISSING
     for name in found:
         keep &= rows[name].any(axis=1)
     if not keep.any():
         return None
-    return WindowSet(
+    starts = starts + context_s
+    whole = WindowSet(
         ppg=rows["ppg"],
         ecg=rows["ecg"],
         has_ppg=np.full(count, "ppg" in found),
         has_ecg=np.full(count, "ecg" in found),
-        targets=_targets(recording, signals, rows["ppg"], starts, missing),
+        targets=np.full((count, len(TARGETS)), np.nan, np.float32),
         rhythm=np.full(count, -1, np.int8),
         person=np.full(count, f"{recording.corpus}/{recording.person}"),
         record=np.full(count, recording.record),
         start_s=starts.astype(np.float32),
-    ).take(keep)
+    )
+    middle = np.asarray(whole.centred().ppg)
+    targets = _targets(recording, signals, middle, starts, missing)
+    return replace(whole, targets=targets).take(keep)
 
 
 def _targets(

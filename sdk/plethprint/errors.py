@@ -13,7 +13,8 @@
     │   └── PackageIncompatibleError          made for another preprocessing, size or format
     ├── FingerprintError (ValueError)
     │   ├── FingerprintDecodeError            bytes are not a fingerprint
-    │   └── FingerprintMismatchError          two fingerprints come from different models
+    │   ├── FingerprintMismatchError          two fingerprints come from different models
+    │   └── ProtectionError                   a key, form or size that cannot protect
     ├── TrainingError (ValueError)            a training cannot be started or gone on with
     ├── EncoderError (RuntimeError)           a runtime refused the model or failed in it
     ├── MissingExtraError (ImportError)       an optional dependency is not installed
@@ -50,6 +51,7 @@ __all__ = [
     "PackageSignatureError",
     "PairingError",
     "PlethprintError",
+    "ProtectionError",
     "ProtocolError",
     "RecordingError",
     "SampleRateError",
@@ -125,6 +127,10 @@ class TrainingError(PlethprintError, ValueError):
     """A training run that cannot be started, or gone on with, as told."""
 
 
+class ProtectionError(FingerprintError):
+    """A fingerprint cannot be protected: wrong key, form or size, or protected already."""
+
+
 class EncoderError(PlethprintError, RuntimeError):
     """A model runtime refused the model or failed while running it."""
 
@@ -151,6 +157,11 @@ class MissingExtraError(PlethprintError, ImportError):
         )
         self.extra = extra
         """Name of the missing extra."""
+        self._purpose = purpose
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        # Its arguments are not its message: a worker process could not hand it over.
+        return type(self), (self.extra, self._purpose)
 
 
 class LinkError(PlethprintError, ConnectionError):

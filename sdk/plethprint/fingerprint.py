@@ -16,12 +16,15 @@ offset  bytes  type      field
 28      4      float32   heart_rate_bpm, > 0; 0 when bit 0 of flags is clear
 32      4      float32   scale, 1 / length of the int8 vector; 0 if it is all zero
 36      1      uint8     M, the length of the model identity in bytes, 1..255
-37      M      UTF-8     model identity, ``name@version+hash8``
+37      M      UTF-8     model identity, ``name@version+hash8``; of a protected
+                         fingerprint ``name@version+hash8~kKEYMARK``
 37+M    D      int8      the vector
 37+M+D  4      uint32    CRC-32 (zlib, ISO-HDLC) of every byte before it
 ======  =====  ========  =====================================================
 
 A reader refuses other versions, unknown flags, trailing bytes and values out of range.
+`Fingerprint.inverted` does not travel: it is what a host thinks of a stream, not what the
+window was, and devices in the field speak version 1.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +77,7 @@ class Fingerprint:
     """The fingerprint of one 10-second window.
 
     Real-valued fields but `start` are rounded to float32, so that what comes back from
-    `from_bytes` equals what went into `to_bytes`.
+    `from_bytes` equals what went into `to_bytes` (but for `inverted`, see above).
 
     Raises
     ------
@@ -109,6 +112,10 @@ class Fingerprint:
     """Share of the window's samples that were missing and filled in, 0..1."""
     heart_rate_bpm: float | None = None
     """Heart rate in beats per minute; None when the window shows none."""
+    inverted: float | None = None
+    """Probability that the pulse the vector was made of stood upside down, from its stream
+    so far (`plethprint.polarity`), 0..1; None when not judged, as after `from_bytes`. It
+    is no part of equality."""
 
     def __post_init__(self) -> None:
         vector = np.array(self.vector)  # a copy, so that nobody else can change it
@@ -139,6 +146,10 @@ class Fingerprint:
             share = getattr(self, name)
             if not 0.0 <= share <= 1.0:
                 raise FingerprintError(f"{name} must lie in 0..1, not {share}")
+        if self.inverted is not None:
+            object.__setattr__(self, "inverted", _float32(self.inverted))
+            if not 0.0 <= self.inverted <= 1.0:
+                raise FingerprintError(f"inverted must lie in 0..1, not {self.inverted}")
         length = self.scale * float(np.linalg.norm(vector.astype(np.float64)))
         if not (abs(length - 1.0) <= _SCALE_TOLERANCE or (not vector.any() and not length)):
             raise FingerprintError(
@@ -168,6 +179,59 @@ class Fingerprint:
         """Return the fingerprint as float32 of unit length, shape (D,)."""
         return np.multiply(self.vector, self.scale, dtype=np.float32)
 
+    def protect(
+        self, key: bytes, *, form: str = "signs", size: int | None = None
+    ) -> Fingerprint:
+        """Give the keyed image of this fingerprint that a third party may hold.
+
+        Protected fingerprints compare under one key and refuse to under different ones; a
+        lost key is cancelled by protecting anew with another. The heart rate is taken
+        out, and quality and missing are rounded to tenths, since exact values would link
+        a window's images under different keys. `start` stays and links them too: replace
+        it where holders of different keys might meet. ``docs/privacy.md`` says, with
+        figures, what this protects against and what not.
+
+        Parameters
+        ----------
+        key : bytes
+            At least 16 random bytes (`secrets.token_bytes(32)`), best one for each person
+            and holder; never a password.
+        form : {"signs", "rotation"}
+            ``signs`` keeps one bit of each number; similarity then means angle.
+            ``rotation`` keeps every angle, and whoever has the key can turn it back.
+        size : int, optional
+            Numbers that are kept, by default the next power of two from D.
+
+        Raises
+        ------
+        ProtectionError
+            If the key is no bytes or too short, the form or size is not known, or the
+            fingerprint is protected already.
+
+        Examples
+        --------
+        >>> fp = Fingerprint(np.array([3, -4], np.int8), 0.2, start=0.0, duration_s=10.0,
+        ...                  quality=0.9, model="toy@1+00000000")
+        >>> protected = fp.protect(bytes(range(16)))
+        >>> protected.model
+        'toy@1+00000000~k99ccd524'
+        >>> similarity(protected, protected)
+        1.0
+        """
+        from plethprint.protection import KeyedProjection
+
+        projection = KeyedProjection(key, self.model, self.dim, form=form, size=size)
+        vector = projection.apply(self.vector[None])[0]
+        return replace(
+            self,
+            vector=vector,
+            scale=unit_scale(vector),
+            quality=round(self.quality, 1),
+            model=projection.model,
+            missing=round(self.missing, 1),
+            heart_rate_bpm=None,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return every field as plain Python values, ready for JSON."""
         return {
@@ -176,6 +240,7 @@ class Fingerprint:
             "quality": self.quality,
             "missing": self.missing,
             "heart_rate_bpm": self.heart_rate_bpm,
+            "inverted": self.inverted,
             "model": self.model,
             "scale": self.scale,
             "vector": self.vector.tolist(),
@@ -276,11 +341,12 @@ def similarity(a: Fingerprint, b: Fingerprint) -> float:
     Raises
     ------
     FingerprintMismatchError
-        If the two come from different models, whose numbers mean different things.
+        If the two come from different models, or were protected with different keys (or
+        only one of them): their numbers mean different things.
     """
     if a.model != b.model or a.dim != b.dim:
         raise FingerprintMismatchError(
-            "only fingerprints of one model can be compared, "
+            "only fingerprints of one model and key can be compared, "
             f"but these come from {a.model!r} ({a.dim}) and {b.model!r} ({b.dim})"
         )
     x, y = a.vector.astype(np.int64), b.vector.astype(np.int64)

@@ -18,6 +18,14 @@ import numpy.typing as npt
 from plethprint.encoder import Encoder, load_encoder
 from plethprint.fingerprint import Fingerprint, unit_scale
 from plethprint.package import ModelPackage
+from plethprint.polarity import (
+    STRONG,
+    Polarity,
+    PolarityTracker,
+    checked_polarity,
+    inverted_probability,
+    upright_evidence,
+)
 from plethprint.quality import assess, heart_rate_bpm
 from plethprint.samples import as_samples
 from plethprint.signal import PPG, Preprocessor, Window, window_rows
@@ -32,6 +40,7 @@ MAX_MISSING = 0.2
 _CHUNK_S = 600.0
 """A long recording is fed to the stream in pieces: a day at once would need gigabytes."""
 _CHUNK_ROWS = 1024
+_SUSPECTED_ROWS = 256  # enough to see that rows come upside down, at little cost
 _MAX_ROW_S = 1.05 * PPG.window_s
 
 
@@ -110,7 +119,7 @@ class Fingerprinter:
         *,
         hop_s: float = 5.0,
         start: float = 0.0,
-        polarity: int = 1,
+        polarity: Polarity = 1,
     ) -> list[Fingerprint]:
         """Give the fingerprints of a whole recording.
 
@@ -124,14 +133,21 @@ class Fingerprinter:
             Seconds from one window to the next.
         start : float
             Time of the first sample: Unix time, or 0 for seconds from the start.
-        polarity : {1, -1}
-            -1 for a sensor whose counts fall when the vessel fills.
+        polarity : {1, -1, "auto"}
+            -1 for a sensor whose counts fall when the vessel fills; "auto" to have it
+            found out. Then windows go as upright until the evidence of this and earlier
+            windows is strong, and stay turned over until it is as strong for the
+            opposite (`plethprint.polarity.PolarityTracker`): a clean first window
+            decides at once, a window is never changed afterwards, and a stream in chunks
+            gives what the whole recording gives.
 
         Returns
         -------
         list of Fingerprint
             In order of time; empty when the recording is shorter than a window. Windows
-            with missing samples say so in `missing`, and their quality falls with it.
+            with missing samples say so in `missing`, and their quality falls with it;
+            `inverted` tells the suspicion that the pulse stands upside down, which is
+            logged once when it grows strong.
 
         Raises
         ------
@@ -151,7 +167,7 @@ class Fingerprinter:
         return prints + stream.flush()
 
     def embed_windows(
-        self, rows: npt.ArrayLike, sample_rate_hz: float
+        self, rows: npt.ArrayLike, sample_rate_hz: float, *, polarity: Polarity = 1
     ) -> npt.NDArray[np.float32]:
         """Give the vectors of unrelated 10-second rows.
 
@@ -165,6 +181,10 @@ class Fingerprinter:
             first 10 s are taken, which is logged: the rate given may be wrong.
         sample_rate_hz : float
             20..500 Hz.
+        polarity : {1, -1, "auto"}
+            -1 for a sensor whose counts fall when the vessel fills; "auto" decides for
+            each row alone, whichever is more likely. Of rows that stand upside down for
+            the most part a warning is logged.
 
         Returns
         -------
@@ -175,12 +195,14 @@ class Fingerprinter:
 
         Raises
         ------
-        SampleRateError, WindowShapeError
-            If the rate or the shape cannot be used.
+        SampleRateError, WindowShapeError, SignalError
+            If the rate, the shape or the polarity cannot be used.
         EncoderError
             If the runtime fails.
         """
+        wanted = checked_polarity(polarity)
         windows, missing = self._row_windows(as_samples(rows), sample_rate_hz)
+        windows = _rows_upright(windows, missing, wanted)
         vectors = self.encoder.run(windows).astype(np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         units: npt.NDArray[np.float32] = np.zeros_like(vectors)
@@ -203,7 +225,7 @@ class Fingerprinter:
         sample_rate_hz: float,
         *,
         hop_s: float = 5.0,
-        polarity: int = 1,
+        polarity: Polarity = 1,
         start: float = 0.0,
     ) -> FingerprintStream:
         """Open a stream: push samples as they come, take fingerprints as they are ready.
@@ -224,10 +246,16 @@ class Fingerprinter:
         >>> [fp.start for fp in stream.flush()]
         [10.0]
         """
+        wanted = checked_polarity(polarity)
+        # Whether samples or int8 windows are turned over is the same to the bit.
         preprocessor = Preprocessor(
-            sample_rate_hz, spec=PPG, hop_s=hop_s, polarity=polarity
+            sample_rate_hz,
+            spec=PPG,
+            hop_s=hop_s,
+            polarity=1 if wanted == "auto" else wanted,
         )
-        return FingerprintStream(self, preprocessor, start)
+        tracker = PolarityTracker(wanted, hop_s=hop_s)
+        return FingerprintStream(self, preprocessor, tracker, start)
 
     def _row_windows(
         self, rows: npt.NDArray[np.float64], sample_rate_hz: float
@@ -249,14 +277,27 @@ class Fingerprinter:
         windows, missing = zip(*parts, strict=True)
         return np.concatenate(windows), np.concatenate(missing)
 
-    def _encode(self, windows: Sequence[Window]) -> list[Fingerprint]:
+    def _encode(
+        self, windows: Sequence[Window], tracker: PolarityTracker | None = None
+    ) -> list[Fingerprint]:
         if not windows:
             return []
         samples = np.stack([window.samples for window in windows])
+        missing = np.array([window.missing for window in windows])
+        quality = assess(samples, missing)
+        evidence = upright_evidence(samples, quality).tolist()
+        if tracker is None:
+            inverted = [inverted_probability(value) for value in evidence]
+        else:
+            verdicts = [
+                tracker.take(value, window.start_s)
+                for value, window in zip(evidence, windows, strict=True)
+            ]
+            inverted = [probability for _, probability in verdicts]
+            samples = samples * np.array([turn for turn, _ in verdicts], np.int8)[:, None]
         vectors = self.encoder.run(samples)
         # What the model makes of nothing means nothing: a flat window gets the zero vector.
         vectors = vectors * samples.any(axis=1, keepdims=True).astype(np.int8)
-        quality = assess(samples, np.array([window.missing for window in windows]))
         rates = heart_rate_bpm(samples)
         return [
             Fingerprint(
@@ -268,9 +309,10 @@ class Fingerprinter:
                 model=self.model,
                 missing=window.missing,
                 heart_rate_bpm=None if math.isnan(rate) else float(rate),
+                inverted=suspicion,
             )
-            for window, vector, trust, rate in zip(
-                windows, vectors, quality, rates, strict=True
+            for window, vector, trust, rate, suspicion in zip(
+                windows, vectors, quality, rates, inverted, strict=True
             )
         ]
 
@@ -279,11 +321,21 @@ class FingerprintStream:
     """Fingerprints of samples that arrive in pieces; made by `Fingerprinter.stream`."""
 
     def __init__(
-        self, fingerprinter: Fingerprinter, preprocessor: Preprocessor, start: float
+        self,
+        fingerprinter: Fingerprinter,
+        preprocessor: Preprocessor,
+        tracker: PolarityTracker,
+        start: float,
     ) -> None:
         self._fingerprinter = fingerprinter
         self._preprocessor = preprocessor
+        self._tracker = tracker
         self._start = start
+
+    @property
+    def turned_over(self) -> bool:
+        """Whether ``polarity="auto"`` has windows turned over now."""
+        return self._tracker.turn < 0
 
     def push(self, samples: npt.ArrayLike) -> list[Fingerprint]:
         """Take samples, shape (T,), NaN where missing; give the fingerprints now ready.
@@ -304,6 +356,8 @@ class FingerprintStream:
     def reset(self, start: float = 0.0) -> None:
         """Begin anew after a gap, so that no window spans it.
 
+        What was learned of the polarity stays: it belongs to the sensor.
+
         Parameters
         ----------
         start : float
@@ -315,5 +369,26 @@ class FingerprintStream:
     def _timed(self, windows: Sequence[Window]) -> list[Fingerprint]:
         return [
             replace(fp, start=self._start + fp.start)
-            for fp in self._fingerprinter._encode(windows)
+            for fp in self._fingerprinter._encode(windows, self._tracker)
         ]
+
+
+def _rows_upright(
+    windows: npt.NDArray[np.int8], missing: npt.NDArray[np.float32], polarity: Polarity
+) -> npt.NDArray[np.int8]:
+    """Rows (N, T) after the polarity asked for; says when most seem upside down."""
+    if polarity == "auto":
+        evidence = upright_evidence(windows, assess(windows, missing))
+        turns = np.where(evidence < 0.0, -1, 1).astype(np.int8)
+        return np.multiply(windows, turns[:, None], dtype=np.int8)
+    given = np.multiply(windows, polarity, dtype=np.int8)
+    some = slice(0, _SUSPECTED_ROWS)
+    evidence = upright_evidence(given[some], assess(given[some], missing[some]))
+    suspicious = int((evidence <= -STRONG).sum())
+    if suspicious > len(evidence) / 2:
+        _LOGGER.warning(
+            "%d of the first %d rows look upside down: give the other polarity, or 'auto'",
+            suspicious,
+            len(evidence),
+        )
+    return given

@@ -27,6 +27,7 @@ from plethprint.clock import HostClock
 from plethprint.errors import FingerprintMismatchError, ProtocolError
 from plethprint.live_fingerprints import LiveFingerprint, LiveFingerprints
 from plethprint.live_stream import LiveStream, StreamOptions
+from plethprint.polarity import Polarity
 
 if TYPE_CHECKING:
     from plethprint.ble.calibration import Calibration
@@ -260,7 +261,11 @@ class Wearable:
                 yield block
 
     async def fingerprints(
-        self, hop_s: float = 5.0, *, channel: int | None = None
+        self,
+        hop_s: float = 5.0,
+        *,
+        channel: int | None = None,
+        polarity: Polarity | None = None,
     ) -> AsyncGenerator[LiveFingerprint, None]:
         """Stream fingerprints, computed here from the raw PPG.
 
@@ -270,6 +275,8 @@ class Wearable:
             Seconds from the start of one 10 s window to the next.
         channel : int, optional
             Column of the stream to use; by default green, else infrared, else red.
+        polarity : {1, -1, "auto"}, optional
+            See `Fingerprinter.embed`; by default what the wearable says of its channel.
 
         Yields
         ------
@@ -288,11 +295,13 @@ class Wearable:
         fingerprinter = self._loaded()
         async with self._stream.subscribe() as (queue, stream_format):
             column = _chosen_column(stream_format.channels, channel)
+            if polarity is None:
+                polarity = stream_format.channels[column].polarity
             live = LiveFingerprints(
                 fingerprinter.stream(
                     stream_format.sample_rate_hz,
                     hop_s=hop_s,
-                    polarity=stream_format.channels[column].polarity,
+                    polarity=polarity,
                 ),
                 sample_rate_hz=stream_format.sample_rate_hz,
                 channel=column,

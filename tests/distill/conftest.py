@@ -19,11 +19,14 @@ def virtual() -> WindowSet:
 
 @pytest.fixture(scope="session")
 def sets(virtual: WindowSet) -> dict[str, WindowSet]:
-    """Virtual pairs, and the same windows as if of a corpus without ECG."""
-    alone = dataclasses.replace(
-        virtual,
-        ecg=np.zeros_like(virtual.ecg),
-        has_ecg=np.zeros(len(virtual), dtype=np.bool_),
-        rhythm=np.full(len(virtual), -1, np.int8),
+    """Virtual pairs; and the same windows as if of corpora of one modality, few people."""
+    never = np.zeros(len(virtual), dtype=np.bool_)
+    unknown = np.full(len(virtual), -1, np.int8)
+    few = np.array([f"{row % 24}" for row in range(len(virtual))])
+    pulses = dataclasses.replace(
+        virtual, ecg=np.zeros_like(virtual.ecg), has_ecg=never, rhythm=unknown, person=few
     )
-    return {"virtual": virtual, "stress_predict": alone}
+    hearts = dataclasses.replace(
+        virtual, ppg=np.zeros_like(virtual.ppg), has_ppg=never, person=few
+    )
+    return {"virtual": virtual, "stress_predict": pulses, "cinc2017": hearts}

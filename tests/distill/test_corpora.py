@@ -93,6 +93,15 @@ def test_a_recording_of_ecg_alone_gives_windows_without_ppg() -> None:
     assert np.isfinite(windows.targets[:, 0]).all()  # its beats tell the heart rate
 
 
+def test_a_pair_of_just_one_window_is_a_window() -> None:
+    ppg, ecg = worn(10.0)
+    recording = CorpusRecording("pulsedb", "p", "1", ppg, 125.0, ecg, 125.0)
+    windows = windows_of_recording(recording)
+    assert windows is not None
+    assert len(windows) == 1
+    assert windows.has_ecg.all()
+
+
 def test_a_torn_file_and_an_empty_folder_give_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="no S"):
         list(CORPORA["stress_predict"].read(tmp_path))

@@ -18,11 +18,11 @@ from plethprint_sim import Wearer, WearerStream
 
 
 def test_targets_of_a_metronome_are_its_rate_and_no_variation() -> None:
-    rate, spread, steps, early = interval_targets(np.arange(0.0, 10.0, 0.75))
+    rate, spread, steps, early, late = interval_targets(np.arange(0.0, 10.0, 0.75))
     assert np.exp(rate) == pytest.approx(80.0)
     assert spread == pytest.approx(np.log(0.005))
     assert steps == pytest.approx(np.log(0.005))
-    assert early == 0.0
+    assert early == late == 0.0
 
 
 def test_an_early_beat_shows_as_early_and_as_variation() -> None:
@@ -31,6 +31,7 @@ def test_an_early_beat_shows_as_early_and_as_variation() -> None:
     early[5] -= 0.3
     assert interval_targets(early)[1] > interval_targets(regular)[1] + 1.0
     assert interval_targets(early)[3] == pytest.approx(1 / 12)
+    assert interval_targets(early)[4] == pytest.approx(1 / 12)  # the pause behind it
 
 
 @pytest.mark.parametrize("beats", [[], [1.0], [1.0, 2.0, 3.0], [0.0, 0.1, 0.2, 0.3, 0.4]])

@@ -23,3 +23,14 @@ def test_a_recording_without_a_beat_has_no_score_and_spoils_no_other() -> None:
     assert np.isnan(found.f1_50ms[3:]).all()
     assert np.isfinite(found.f1_50ms[:3]).all()
     assert (found.pearson[3:] == 0.0).all()
+
+
+def test_an_interval_error_is_of_neighbours_that_both_match() -> None:
+    true = np.array([1.0, 2.0, 3.0, 4.0])
+    late = true + 0.05  # a constant delay is no error of an interval
+    assert room.interval_error_s(late, true, 0.1) == pytest.approx(0.0)
+    assert room.interval_error_s(np.array([1.0, 2.04, 4.0]), true, 0.1) == pytest.approx(
+        0.04
+    )
+    assert np.isnan(room.interval_error_s(np.array([1.0, 3.0]), true, 0.1))
+    assert np.isnan(room.interval_error_s(np.empty(0), true, 0.1))

@@ -8,15 +8,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the `train` extra")
 
 from plethprint_distill.losses import patch_error  # noqa: E402
-from plethprint_distill.physiology import TARGETS  # noqa: E402
-from plethprint_distill.pretrain import (  # noqa: E402
-    PretrainConfig,
-    TeacherBatch,
+from plethprint_distill.objective import (  # noqa: E402
+    Learned,
     draw_mask,
     step_losses,
     total_loss,
 )
+from plethprint_distill.physiology import TARGETS  # noqa: E402
+from plethprint_distill.pretrain_config import PretrainConfig  # noqa: E402
 from plethprint_distill.teacher import M2AE, PRESETS, TeacherConfig  # noqa: E402
+from plethprint_distill.teacher_batch import TeacherBatch  # noqa: E402
 
 TINY = TeacherConfig(
     width=16, heads=2, encoder_layers=1, bottleneck_layers=1, decoder_layers=1
@@ -104,14 +105,15 @@ def test_a_preset_takes_a_training_step_on_the_cpu(preset: str) -> None:
     torch.manual_seed(0)
     teacher = M2AE(PRESETS[preset])
     ppg, ecg = pair(2)
-    targets = torch.zeros(2, len(TARGETS))
-    batch = TeacherBatch(ppg, ecg, targets, torch.zeros(2, dtype=torch.long))
+    targets, code = torch.zeros(2, len(TARGETS)), torch.tensor([0, 1])
+    batch = TeacherBatch(ppg, ecg, ppg, ecg, ppg, ecg, targets, code, code)
+    learned = Learned(torch.tensor(2.3), torch.zeros(len(TARGETS)))
     config = PretrainConfig(preset=preset, cross_share=1.0)
     optimizer = torch.optim.AdamW(teacher.parameters(), lr=1e-5)
     losses = []
     for _ in range(3):
         parts = step_losses(
-            teacher, batch, config, torch.tensor(10.0), torch.Generator().manual_seed(0)
+            teacher, batch, config, learned, torch.Generator().manual_seed(0)
         )
         loss = total_loss(parts, config)
         optimizer.zero_grad()

@@ -22,6 +22,7 @@ VERBS = (
     "stream",
     "embed",
     "parity",
+    "evaluate",
     "info",
     "sim",
     "bench",
@@ -284,6 +285,7 @@ def test_bench_times_every_installed_runtime(tiny, capsys):
         (["demo"], "bumble", "sim"),
         (["sim"], "bumble", "sim"),
         (["train", "pretrain"], "torch", "train"),
+        (["evaluate", "--corpus", "x"], "torch", "train"),
         (["quantize", "--out", "x"], "onnx", "quantize"),
     ],
 )
@@ -358,3 +360,19 @@ def test_a_sparkline_shows_shape_whatever_the_size():
     assert sparkline([-5, 5]) == "▁█"
     assert len(sparkline(np.arange(64), 32)) == 32
     assert sparkline([]) == ""
+
+
+@pytest.mark.parametrize("polarity", ["down", "auto"])
+def test_embed_turns_an_inverted_recording_over_when_told_to(
+    tiny, pulse_csv, capsys, polarity
+):
+    def windows(*arguments):
+        assert run(["embed", *arguments, "--sample-rate-hz", "64", "--json", *tiny]) == 0
+        return json.loads(capsys.readouterr().out)["windows"]
+
+    # Sharp above and broad below, as a pulse is.
+    sharp = lambda values: np.exp(3 * (values - values.min()) / np.ptp(values))
+    up = windows(pulse_csv(sharp))
+    down = pulse_csv(lambda values: -sharp(values), name="down.csv")
+    assert windows(down, "--polarity", polarity)[1:] == up[1:]
+    assert windows(down)[-1]["inverted"] > 0.5 > up[-1]["inverted"]

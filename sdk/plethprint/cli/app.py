@@ -17,6 +17,7 @@ from plethprint.cli import (
     bench,
     demo,
     embed,
+    evaluate,
     info,
     parity,
     quantize,
@@ -39,7 +40,20 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for _verb in (demo, scan, stream, embed, parity, info, sim, bench, train, quantize):
+_VERBS = (
+    demo,
+    scan,
+    stream,
+    embed,
+    parity,
+    evaluate,
+    info,
+    sim,
+    bench,
+    train,
+    quantize,
+)
+for _verb in _VERBS:
     _verb.register(app)
 
 

@@ -1,4 +1,9 @@
-"""`plethprint embed`: the fingerprints of a recording in a file, no Bluetooth."""
+"""`plethprint embed`: the fingerprints of a recording in a file, no Bluetooth.
+
+The polarity is not found out unless that is asked for: a known polarity is exact, while
+finding it out errs at times in a wrist in motion (``docs/shift.md``), and a recording
+turned over half-way is worse than a suspicion told on stderr.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plethprint.cli.output import JsonOption, PackageOption, print_json, sparkline
+from plethprint.cli.output import (
+    JsonOption,
+    PackageOption,
+    PolarityName,
+    polarity_named,
+    print_json,
+    sparkline,
+)
 from plethprint.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -44,6 +56,13 @@ def embed(
     hop_s: Annotated[
         float, typer.Option(help="Seconds from one window to the next.")
     ] = 5.0,
+    polarity: Annotated[
+        PolarityName,
+        typer.Option(
+            help="up: counts rise when the vessel fills; down: they fall; "
+            "auto: found out. A pulse that looks upside down is told either way."
+        ),
+    ] = PolarityName.UP,
     out: Annotated[
         Path | None, typer.Option(help="Write vectors, times and qualities to this .npz.")
     ] = None,
@@ -60,7 +79,11 @@ def embed(
     recording = _read(file, sample_rate_hz, column)
     fingerprinter = Fingerprinter(package, runtime)
     fingerprints = fingerprinter.embed(
-        recording.ppg, recording.sample_rate_hz, hop_s=hop_s, start=recording.start
+        recording.ppg,
+        recording.sample_rate_hz,
+        hop_s=hop_s,
+        start=recording.start,
+        polarity=polarity_named(polarity),
     )
     if not fingerprints:
         length_s = recording.ppg.size / recording.sample_rate_hz
@@ -77,6 +100,7 @@ def embed(
                 "sample_rate_hz": recording.sample_rate_hz,
                 "model": fingerprints[0].model,
                 "hop_s": hop_s,
+                "polarity": polarity.value,
                 "out": out,
                 "windows": [_fields(fingerprint) for fingerprint in fingerprints],
             }
@@ -107,6 +131,7 @@ def _fields(fingerprint: Fingerprint) -> dict[str, Any]:
         "low_quality": fingerprint.quality < _LOW_QUALITY,
         "missing": fingerprint.missing,
         "heart_rate_bpm": fingerprint.heart_rate_bpm,
+        "inverted": fingerprint.inverted,
         "vector": fingerprint.vector,
         "scale": fingerprint.scale,
     }
@@ -138,5 +163,6 @@ def _write(out: Path, fingerprints: list[Fingerprint]) -> None:
             quality=np.array([f.quality for f in fingerprints], dtype=np.float32),
             missing=np.array([f.missing for f in fingerprints], dtype=np.float32),
             heart_rate_bpm=np.array(rates, dtype=np.float32),
+            inverted=np.array([f.inverted for f in fingerprints], dtype=np.float32),
             model=np.array(fingerprints[0].model),
         )

@@ -6,14 +6,26 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import typer
 
-__all__ = ["JsonOption", "PackageOption", "plain", "print_json", "sparkline"]
+if TYPE_CHECKING:
+    from plethprint.polarity import Polarity
+
+__all__ = [
+    "JsonOption",
+    "PackageOption",
+    "PolarityName",
+    "plain",
+    "polarity_named",
+    "print_json",
+    "sparkline",
+]
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Machine-readable JSON on stdout, nothing else.")
@@ -22,6 +34,22 @@ PackageOption = Annotated[
     Path | None,
     typer.Option("--package", help="Folder of a model package; default: the shipped one."),
 ]
+
+
+class PolarityName(str, Enum):
+    """How a polarity is said on the command line."""
+
+    UP = "up"
+    DOWN = "down"
+    AUTO = "auto"
+
+
+def polarity_named(name: PolarityName) -> Polarity:
+    """The polarity as `plethprint.Fingerprinter` takes it."""
+    if name is PolarityName.AUTO:
+        return "auto"
+    return 1 if name is PolarityName.UP else -1
+
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 

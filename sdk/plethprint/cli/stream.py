@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plethprint.cli.output import JsonOption, PackageOption, print_json, sparkline
+from plethprint.cli.output import (
+    JsonOption,
+    PackageOption,
+    PolarityName,
+    polarity_named,
+    print_json,
+    sparkline,
+)
 from plethprint.cli.recorder import Recorder
 
 if TYPE_CHECKING:
     from plethprint.ble.scan import BluetoothBackend
     from plethprint.live_fingerprints import LiveFingerprint
+    from plethprint.polarity import Polarity
     from plethprint.session import Wearable
 
 __all__ = ["follow", "register"]
@@ -37,6 +45,10 @@ def stream(
     hop_s: Annotated[
         float, typer.Option(help="Seconds from one window to the next.")
     ] = 5.0,
+    polarity: Annotated[
+        PolarityName | None,
+        typer.Option(help="up, down or auto; default: what the wearable says of itself."),
+    ] = None,
     seconds: Annotated[
         float | None,
         typer.Option(min=0.0, max=1e8, help="Stop after this long; default: until Ctrl-C."),
@@ -68,6 +80,7 @@ def stream(
             recorder=recorder,
             as_json=as_json,
             hop_s=hop_s,
+            polarity=None if polarity is None else polarity_named(polarity),
             seconds=seconds,
             address=address,
             name=name,
@@ -83,6 +96,7 @@ async def follow(
     recorder: Recorder | None = None,
     as_json: bool = False,
     hop_s: float = 5.0,
+    polarity: Polarity | None = None,
     seconds: float | None = None,
     backend: BluetoothBackend | None = None,
     **how: Any,
@@ -97,6 +111,8 @@ async def follow(
         One JSON object per line instead of text.
     hop_s : float
         Seconds from one window to the next.
+    polarity : {1, -1, "auto"}, optional
+        By default what the wearable says of its channel.
     seconds : float, optional
         Stop after this long.
     backend : BluetoothBackend, optional
@@ -108,7 +124,9 @@ async def follow(
         typer.echo(_greeting(wearable), err=True)
         async with _recording(recorder, wearable):
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(_print_all(wearable, hop_s, as_json), seconds)
+                await asyncio.wait_for(
+                    _print_all(wearable, hop_s, polarity, as_json), seconds
+                )
         stats = wearable.stats
     typer.echo(
         f"{stats.frames} frames, missing samples {stats.missing_samples}, "
@@ -117,8 +135,10 @@ async def follow(
     )
 
 
-async def _print_all(wearable: Wearable, hop_s: float, as_json: bool) -> None:
-    async for fingerprint in wearable.fingerprints(hop_s):
+async def _print_all(
+    wearable: Wearable, hop_s: float, polarity: Polarity | None, as_json: bool
+) -> None:
+    async for fingerprint in wearable.fingerprints(hop_s, polarity=polarity):
         if as_json:
             print_json(_fields(fingerprint, wearable), one_line=True)
         else:
@@ -153,6 +173,7 @@ def _fields(fingerprint: LiveFingerprint, wearable: Wearable) -> dict[str, Any]:
         "quality": fingerprint.quality,
         "missing": fingerprint.missing,
         "heart_rate_bpm": fingerprint.heart_rate_bpm,
+        "inverted": fingerprint.inverted,
         "model": fingerprint.model,
         "scale": fingerprint.scale,
         "vector": fingerprint.vector,
