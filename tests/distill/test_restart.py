@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ def losses(folder: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k != "windows_per_s"} for row in rows]
 
 
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """Sums are the same to the last bit only on the same number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_one_thread")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_after_kill_9_the_loss_curve_is_that_of_an_uninterrupted_run(
     tmp_path: Path, sets: dict[str, WindowSet]
