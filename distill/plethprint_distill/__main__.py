@@ -17,6 +17,7 @@ from plethprint.errors import PlethprintError
 from plethprint_distill.benchmark_command import add_arguments as add_benchmark_arguments
 from plethprint_distill.checkpoint import load_teacher
 from plethprint_distill.privacy.command import add_verb as add_privacy
+from plethprint_distill.scale_command import add_verbs as add_scale
 from plethprint_distill.windows import WindowSet, apart, concatenate
 
 T = TypeVar("T")
@@ -58,14 +59,22 @@ def _shard(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.checkpoint import save_teacher
+    from plethprint_distill.compute import ComputeConfig, is_leader
     from plethprint_distill.prepare import load_training_sets
     from plethprint_distill.pretrain import PretrainConfig, pretrain
+    from plethprint_distill.shard_sets import mapped_sets
     from plethprint_distill.space import settle_space
 
     config = _config(PretrainConfig, arguments)
-    sets = load_training_sets(arguments.windows_dir, context=True)
+    compute = _config(ComputeConfig, arguments)
+    if arguments.mapped_dir:
+        sets = mapped_sets(arguments.mapped_dir)
+    else:
+        sets = load_training_sets(arguments.windows_dir, context=True)
     start = load_teacher(arguments.start) if arguments.start else None
-    teacher = pretrain(arguments.out, sets, config, start=start)
+    teacher = pretrain(arguments.out, sets, config, compute, start=start)
+    if not is_leader():
+        sys.exit(0)
     settle_space(teacher, _mixed(sets, 4000).centred())
     save_teacher(teacher, arguments.out / "teacher.npz")
     return {"teacher": str(arguments.out / "teacher.npz"), "windows": config.windows}
@@ -74,9 +83,11 @@ def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
 def _mixed(sets: dict[str, WindowSet], each: int) -> WindowSet:
     """Paired windows of every set in equal number: what the space is settled on."""
     rng = np.random.default_rng(0)
-    paired = [s.take(np.asarray(s.has_ecg)) for s in sets.values()]
+    rows = {k: np.flatnonzero(np.asarray(s.has_ecg & s.has_ppg)) for k, s in sets.items()}
     return concatenate(
-        s.take(np.sort(rng.permutation(len(s))[:each])) for s in paired if len(s)
+        sets[k].take(np.sort(rng.permutation(paired)[:each]))
+        for k, paired in rows.items()
+        if len(paired)
     )
 
 
@@ -156,6 +167,7 @@ def _shift(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; results on stdout as JSON, progress and logs on stderr."""
+    from plethprint_distill.compute import ComputeConfig
     from plethprint_distill.controls import ControlConfig
     from plethprint_distill.distill import DistillConfig
     from plethprint_distill.pretrain import PretrainConfig
@@ -181,7 +193,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     pretrain.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
     pretrain.add_argument("--out", type=Path, default=Path("runs/teacher"))
     pretrain.add_argument("--start", type=Path, help="teacher.npz to go on from")
+    pretrain.add_argument("--mapped-dir", type=Path, help="unpacked shards, instead")
     _add_config(pretrain, PretrainConfig)
+    _add_config(pretrain, ComputeConfig)
     pretrain.set_defaults(run=_pretrain)
     distill = verbs.add_parser("distill", help="teacher -> student")
     distill.add_argument("--teacher", type=Path, default=Path("runs/teacher/teacher.npz"))
@@ -220,6 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         verbs.add_parser("benchmark", help="a package on every task, beside its rivals")
     )
     add_privacy(verbs)
+    add_scale(verbs)
     arguments = parser.parse_args(argv)
     try:
         result = arguments.run(arguments)

@@ -142,7 +142,7 @@ class Pretraining:
         if state is None:
             return False
         for name, value in state["config"].items():
-            if value != getattr(self.config, name, value):
+            if self.leads and value != getattr(self.config, name, value):
                 told = getattr(self.config, name)
                 _LOGGER.warning("%s was %s, and is now %s", name, value, told)
         fit_module(self.model, state["model"])
@@ -150,7 +150,8 @@ class Pretraining:
         for name, parameter in vars(self.learned).items():
             parameter.data.copy_(state[name])
         self.step = step
-        _LOGGER.info("resumed at step %d", self.step)
+        if self.leads:
+            _LOGGER.info("resumed at step %d", self.step)
         return True
 
     def start_from(self, teacher: M2AE) -> None:
