@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from plethprint.errors import PackageIncompatibleError, TrainingError
+from plethprint_distill.ahead import AheadSource
 from plethprint_distill.checkpoint import fit_weights
 from plethprint_distill.compute import ComputeConfig, make_fabric
 from plethprint_distill.objective import Learned, draw_masks, total_loss
@@ -85,6 +86,8 @@ class Pretraining:
             self.compute, lambda m: m.teacher.layers() if isinstance(m, Objective) else []
         )
         self.rank, self.world = self.fabric.global_rank, self.fabric.world_size
+        if self.fabric.device.type != "cpu":
+            self.source = AheadSource(self.source)
         pieces = self.world * self.compute.accumulate
         if config.batch % pieces:
             raise TrainingError(

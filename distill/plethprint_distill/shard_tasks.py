@@ -53,6 +53,8 @@ class ShardConfig:
     """Seconds between the starts of windows."""
     cold_share: float = 0.3
     """Share of the PPG windows that are filtered from a cold start."""
+    context_s: float = 0.0
+    """Seconds kept before and behind a window for crops in time; a teacher wants 0.5."""
     min_quality: float = LOW_QUALITY
     """Windows whose PPG scores below are left out; 0 keeps all."""
     shard_windows: int = 8192
@@ -66,6 +68,8 @@ class ShardConfig:
             raise RecordingError(
                 "hop_s must be above 0, min_quality 0 to 1, seed not below 0"
             )
+        if not 0 <= self.context_s <= PPG.window_s:
+            raise RecordingError("context_s must be 0 to the length of a window")
         if not 1 <= self.block_windows <= self.shard_windows:
             raise RecordingError("block_windows must be 1 to shard_windows")
 
@@ -194,7 +198,8 @@ def _windows(
         )
         if signal is not None
     )
-    if length_s < PPG.window_s - 1e-6:
+    whole_s = PPG.window_s + 2.0 * config.context_s
+    if length_s < whole_s - 1e-6:
         rejected["recording_too_short"] += 1
         return None
     try:
@@ -203,12 +208,13 @@ def _windows(
             hop_s=config.hop_s,
             cold_share=config.cold_share,
             seed=config.seed,
+            context_s=config.context_s,
         )
     except SampleRateError:
         rejected["recording_below_20_hz"] += 1
         return None
     # As many as the length allows; bringing a pair to its lag costs a second or less.
-    possible = int((length_s - PPG.window_s) / config.hop_s + 1e-6) + 1
+    possible = int((length_s - whole_s) / config.hop_s + 1e-6) + 1
     found = 0 if windows is None else len(windows)
     if found < possible:
         rejected["missing_or_flat"] += possible - found
@@ -217,7 +223,7 @@ def _windows(
     quality = np.full(len(windows), np.nan, np.float32)
     has_ppg = np.asarray(windows.has_ppg)
     if has_ppg.any():
-        quality[has_ppg] = assess(windows.ppg[has_ppg])
+        quality[has_ppg] = assess(windows.take(has_ppg).centred().ppg)
     keep = ~has_ppg | (quality >= config.min_quality)
     if not keep.all():
         rejected["low_quality"] += int((~keep).sum())

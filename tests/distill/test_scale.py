@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch", reason="needs the `train` extra")
 pytest.importorskip("lightning", reason="needs the `train` extra")
 
 from plethprint.errors import TrainingError  # noqa: E402
+from plethprint_distill.ahead import AheadSource  # noqa: E402
 from plethprint_distill.compute import ComputeConfig  # noqa: E402
 from plethprint_distill.objective import (  # noqa: E402
     Learned,
@@ -250,6 +251,19 @@ def test_ranks_draw_their_slices_of_the_batch_of_one(
                 joined = torch.cat([getattr(part, name) for part in parts])
                 assert joined.equal(values) or bool(torch.isnan(values).any())
                 np.testing.assert_array_equal(joined.numpy(), values.numpy())
+
+
+def test_batches_drawn_ahead_are_those_of_their_steps(
+    every_kind: dict[str, WindowSet],
+) -> None:
+    source = WindowSetSource(every_kind, CONFIG)
+    ahead = AheadSource(source)
+    for step in (0, 1, 2, 7, 8, 3):
+        expected = source.draw(step, 1, 2)
+        for name, values in vars(ahead.draw(step, 1, 2)).items():
+            np.testing.assert_array_equal(values, getattr(expected, name))
+    with pytest.raises(ValueError, match="non-negative"):
+        ahead.draw(-3)
 
 
 def test_views_of_blocks_differ(every_kind: dict[str, WindowSet]) -> None:

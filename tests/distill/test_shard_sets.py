@@ -18,9 +18,11 @@ from plethprint_distill.__main__ import main
 from plethprint_distill.physiology import TARGETS
 from plethprint_distill.shard_files import write_shard
 from plethprint_distill.shard_sets import mapped_sets, unpack_shards
-from plethprint_distill.shard_tasks import FORMAT
+from plethprint_distill.shard_tasks import FORMAT, ShardConfig
+from plethprint_distill.shards import prepare_shards
 from plethprint_distill.teacher import PRESETS, TeacherConfig
 from plethprint_distill.windows import WindowSet
+from plethprint_sim import Wearer, WearerStream
 
 
 @pytest.fixture
@@ -102,6 +104,19 @@ def test_sets_with_and_without_context_train_together(
     dataclasses.replace(virtual, **longer).save(tmp_path / "b/virtual")
     sets = mapped_sets(tmp_path / "b")
     assert {s.ppg.shape[1] for s in sets.values()} == {640}
+
+
+def test_shards_can_hold_context_for_crops_in_time(tmp_path: Path) -> None:
+    folder = tmp_path / "data/stress_predict"
+    folder.mkdir(parents=True)
+    ppg, _ = WearerStream(Wearer(), seed=1).read(0, 64 * 60)
+    counts = np.rint(1000.0 * ppg).astype(np.int16)
+    np.savez(folder / "S01.npz", ppg=counts, ppg_gain=0.1, ppg_offset=0.0, fs_ppg=64.0)
+    config = ShardConfig(context_s=0.5, min_quality=0.1)
+    index = prepare_shards(tmp_path / "data", tmp_path / "shards", config=config, jobs=1)
+    assert index["windows"] > 5
+    unpack_shards(tmp_path / "shards", tmp_path / "mapped", progress=False)
+    assert mapped_sets(tmp_path / "mapped")["stress_predict"].ppg.shape[1] == 704
 
 
 def test_the_command_line_trains_a_teacher_on_them(
