@@ -38,8 +38,8 @@ def c_string(text: str) -> str:
 
     Examples
     --------
-    >>> c_string('a "b"')
-    '"a \\\\"b\\\\""'
+    >>> c_string("pulse \u2764")
+    '"pulse ?"'
     """
     plain = "".join(c if " " <= c <= "~" else "?" for c in text)
     # ?? could begin a trigraph

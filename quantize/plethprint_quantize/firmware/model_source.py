@@ -24,7 +24,7 @@ def model_header(plan: Plan, model_id: str) -> str:
 
 #define PP_MODEL_ID {c_string(model_id)}
 #define PP_MODEL_CRC 0x{plan.crc():08X}u /* of all tables, see pp_model_crc */
-#define PP_WINDOW {plan.window} /* samples of a window */
+#define PP_MODEL_WINDOW {plan.window} /* samples of a window, PP_WINDOW of pp_signal.h */
 #define PP_DIM {plan.dim} /* numbers of a fingerprint */
 #define PP_INPUT_SCALE {plan.input_scale!r} /* standard deviations a step */
 #define PP_OUTPUT_SCALE {plan.output_scale!r}

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from plethprint.errors import PackageIncompatibleError
-from plethprint_quantize.flatbuffer import Graph, Operator, Tensor, same_padding
 from plethprint_quantize.firmware.rescaling import (
     Multiplier,
     activation_range,
     mean_multiplier,
     multiplier,
 )
+from plethprint_quantize.flatbuffer import Graph, Operator, Tensor, same_padding
 
 __all__ = ["MAX_TAPS", "TILE", "Kind", "Layer", "Plan", "make_plan"]
 
@@ -87,7 +87,8 @@ class Layer:
         if self.kind in ("STEM", "DEPTHWISE"):
             filtered = (self.out_length - 1) * self.stride + MAX_TAPS
             return max(filtered, self.pad_left + self.in_length)
-        return self.in_channels * TILE if self.kind != "MEAN" else 0
+        # Helium reads whole vectors, and so up to four values past the last step
+        return self.in_channels * TILE + 4 if self.kind != "MEAN" else 0
 
     @property
     def table_bytes(self) -> int:

@@ -40,7 +40,7 @@ static inline int32_t pp_high_product(int32_t sum, int32_t multiplier)
 }
 
 /* The nearest int8. */
-static inline int32_t pp_saturate(int32_t value)
+static inline int32_t pp_to_int8(int32_t value)
 {
     int32_t result;
     __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(value));
@@ -52,7 +52,7 @@ static inline int32_t pp_high_product(int32_t sum, int32_t multiplier)
     return (int32_t)(((int64_t)sum * multiplier + ((int64_t)1 << 30)) >> 31);
 }
 
-static inline int32_t pp_saturate(int32_t value)
+static inline int32_t pp_to_int8(int32_t value)
 {
     value = (value < -128) ? -128 : value;
     return (value > 127) ? 127 : value;
@@ -66,7 +66,7 @@ static inline int8_t pp_requantise(int32_t sum, const pp_rescale *to)
     int32_t value = pp_high_product(sum, to->multiplier);
     value += value >> 31; /* a negative tie goes down */
     value = ((value >> to->halvings) + 1) >> 1;
-    return (int8_t)pp_saturate(value + to->zero);
+    return (int8_t)pp_to_int8(value + to->zero);
 }
 
 #if defined(PP_ARITHMETIC_DSP)

@@ -14,7 +14,7 @@ typedef struct {
 /* Fingerprint a window.
  *
  * arena   working memory; no other call may use it meanwhile
- * window  PP_WINDOW values, steps of PP_INPUT_SCALE standard deviations; it may be
+ * window  PP_MODEL_WINDOW values, steps of PP_INPUT_SCALE standard deviations; it may be
  *         arena->activations itself
  * out     PP_DIM values, steps of PP_OUTPUT_SCALE
  *

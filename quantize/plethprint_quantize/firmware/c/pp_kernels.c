@@ -202,17 +202,26 @@ static inline void dot_tile(const int16_t *tile, const int8_t *weights,
                             uint32_t channels, int32_t sums[PP_TILE])
 {
     int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3], s4 = sums[4];
-    const int16_t *const row2 = tile + 2u * channels;
-    const int16_t *const row4 = tile + 4u * channels;
-    uint32_t c;
-    for (c = 0; c < channels; c += 8u) {
-        const mve_pred16_t valid = vctp16q(channels - c);
-        const int16x8_t w = vldrbq_z_s16(weights + c, valid);
-        s0 = vmladavaq_p_s16(s0, vldrhq_z_s16(tile + c, valid), w, valid);
-        s1 = vmladavaq_p_s16(s1, vldrhq_z_s16(tile + channels + c, valid), w, valid);
-        s2 = vmladavaq_p_s16(s2, vldrhq_z_s16(row2 + c, valid), w, valid);
-        s3 = vmladavaq_p_s16(s3, vldrhq_z_s16(row2 + channels + c, valid), w, valid);
-        s4 = vmladavaq_p_s16(s4, vldrhq_z_s16(row4 + c, valid), w, valid);
+    const int16_t *x0 = tile, *x1 = x0 + channels, *x2 = x1 + channels;
+    const int16_t *x3 = x2 + channels, *x4 = x3 + channels;
+    uint32_t left = channels;
+    for (; left >= 8u; left -= 8u) {
+        const int16x8_t w = vldrbq_s16(weights);
+        s0 = vmladavaq_s16(s0, vldrhq_s16(x0), w);
+        s1 = vmladavaq_s16(s1, vldrhq_s16(x1), w);
+        s2 = vmladavaq_s16(s2, vldrhq_s16(x2), w);
+        s3 = vmladavaq_s16(s3, vldrhq_s16(x3), w);
+        s4 = vmladavaq_s16(s4, vldrhq_s16(x4), w);
+        weights += 8;
+        x0 += 8, x1 += 8, x2 += 8, x3 += 8, x4 += 8;
+    }
+    if (left != 0u) { /* four channels: lanes without a weight multiply by zero */
+        const int16x8_t w = vldrbq_z_s16(weights, vctp16q(left));
+        s0 = vmladavaq_s16(s0, vldrhq_s16(x0), w);
+        s1 = vmladavaq_s16(s1, vldrhq_s16(x1), w);
+        s2 = vmladavaq_s16(s2, vldrhq_s16(x2), w);
+        s3 = vmladavaq_s16(s3, vldrhq_s16(x3), w);
+        s4 = vmladavaq_s16(s4, vldrhq_s16(x4), w);
     }
     sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3, sums[4] = s4;
 }

@@ -1,16 +1,16 @@
 /* The check that runs on every core: golden vectors, instructions, stack. Prints one
- * "name value" a line for the script that started the emulator. */
-#include "board.h"
-#include "pp_encoder.h"
-#include "pp_golden.h"
+ * "name value" a line for whoever started the emulator. */
 
-#include <string.h>
+#include "board.h"
+#include "check.h"
+#include "pp_golden.h"
+#include "pp_stream.h"
 
 #define PAINT 0xA5A5A5A5u
-#define PAINTED_WORDS 4096u /* 16 kB below the caller */
+#define PAINTED_WORDS 2048u
+#define OWN_WORDS 32u /* left unpainted: the frame of paint_stack itself */
 
-static pp_arena arena;
-static int8_t fingerprint[PP_DIM];
+static pp_workspace_t workspace;
 
 static void report(const char *name, uint32_t value)
 {
@@ -27,8 +27,8 @@ static void report(const char *name, uint32_t value)
     board_write("\n");
 }
 
-/* Address of this frame; noinline makes it the caller's stack pointer, near enough. */
-static __attribute__((noinline)) uint32_t *here(void)
+/* Where the stack of a function called from main begins, near enough. */
+static __attribute__((noinline)) uint32_t *stack_here(void)
 {
     return (uint32_t *)__builtin_frame_address(0);
 }
@@ -36,7 +36,7 @@ static __attribute__((noinline)) uint32_t *here(void)
 static __attribute__((noinline)) void paint_stack(uint32_t *top)
 {
     volatile uint32_t *word;
-    for (word = top - PAINTED_WORDS; word < top - 32; word++) {
+    for (word = top - PAINTED_WORDS; word < top - OWN_WORDS; word++) {
         *word = PAINT;
     }
 }
@@ -50,27 +50,61 @@ static __attribute__((noinline)) uint32_t stack_used(uint32_t *top)
     return (uint32_t)((uintptr_t)top - (uintptr_t)word);
 }
 
+/* One hop of samples and the fingerprint at its end: what a device does every 5 s. */
+static void measure_hop(void)
+{
+    int8_t out[PP_DIM];
+    uint32_t sample, pushed, begin, pushing, fingerprinting;
+    (void)pp_init(&workspace, PP_STREAM_RATE_MHZ);
+    for (sample = 0; !pp_window_ready(&workspace); sample++) {
+        (void)pp_push_sample(&workspace, pp_stream_counts[sample]);
+    }
+    (void)pp_fingerprint(&workspace, out);
+    begin = board_now();
+    for (pushed = 0; !pp_window_ready(&workspace); pushed++) {
+        (void)pp_push_sample(&workspace, pp_stream_counts[sample + pushed]);
+    }
+    pushing = board_instructions_since(begin);
+    begin = board_now();
+    (void)pp_fingerprint(&workspace, out);
+    fingerprinting = board_instructions_since(begin);
+    begin = board_now();
+    (void)pp_fingerprint_window(&workspace, pp_golden_windows[0], out);
+    report("instructions_encode", board_instructions_since(begin));
+    report("samples_per_hop", pushed);
+    report("instructions_push", pushing);
+    report("instructions_fingerprint", fingerprinting);
+    report("instructions_all_in", pushing + fingerprinting);
+}
+
 int main(void)
 {
-    uint32_t differing = 0, i, k;
-    uint32_t begin = board_now();
-    uint32_t *top;
-    pp_encode(&arena, pp_golden_windows[0], fingerprint);
-    report("instructions_encode", board_instructions_since(begin));
-    for (i = 0; i < PP_GOLDEN_COUNT; i++) {
-        pp_encode(&arena, pp_golden_windows[i], fingerprint);
-        for (k = 0; k < PP_DIM; k++) {
-            differing += (fingerprint[k] != pp_golden_vectors[i][k]) ? 1u : 0u;
-        }
-    }
-    report("golden_vectors", PP_GOLDEN_COUNT);
-    report("golden_differing", differing);
-    top = here();
-    paint_stack(top);
-    pp_encode(&arena, pp_golden_windows[0], fingerprint);
-    report("stack_encode", stack_used(top));
+    uint32_t *const top = stack_here();
+    uint32_t begin, wrong = 0, found;
+    (void)pp_init(&workspace, PP_STREAM_RATE_MHZ);
     board_write("arithmetic ");
     board_write(pp_arithmetic());
     board_write("\n");
-    return (differing == 0u) ? 0 : 1;
+    measure_hop();
+
+    found = check_golden(&workspace);
+    report("golden_vectors", PP_GOLDEN_COUNT);
+    report("golden_differing", found);
+    wrong += found;
+
+    paint_stack(top);
+    found = check_stream(&workspace);
+    report("stack", stack_used(top));
+    report("stream_windows", PP_STREAM_WINDOWS);
+    report("stream_differing", found);
+    wrong += found;
+
+    begin = board_now();
+    found = (uint32_t)-pp_self_test(&workspace);
+    report("instructions_self_test", board_instructions_since(begin));
+    report("self_test", found);
+    wrong += found + check_refusals(&workspace);
+    report("workspace", (uint32_t)sizeof workspace);
+    report("wrong", wrong);
+    return (wrong == 0u) ? 0 : 1;
 }
