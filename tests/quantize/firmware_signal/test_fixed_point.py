@@ -69,10 +69,10 @@ def test_the_constants_are_those_of_the_sdk():
     hop_s = inspect.signature(Preprocessor).parameters["hop_s"].default
     assert hop_s * PPG.rate_hz == tables.HOP
     assert BRIDGE_S * 1000 == tables.BRIDGE_MS
-    assert (tables.WINDOW, tables.MODEL_RATE_MHZ) == (
+    assert (
         PPG.window_samples,
         PPG.rate_hz * 1000,
-    )
+    ) == (tables.WINDOW, tables.MODEL_RATE_MHZ)
     share = tables.SCALE / 2**tables.SCALE_BITS * PPG.input_scale
     assert share == pytest.approx(np.sqrt(PPG.window_samples), rel=1e-12)
 
