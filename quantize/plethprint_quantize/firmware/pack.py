@@ -132,7 +132,10 @@ def write_pack(
             (draft / name).parent.mkdir(parents=True, exist_ok=True)
             (draft / name).write_text(text, encoding="ascii")
         (draft / "model" / "encoder.tflite").write_bytes(tflite)
-        (draft / "README.md").write_text(readme(plan, package.model_id), encoding="utf-8")
+        template = (_C_FOLDER / _README).read_text(encoding="utf-8")
+        (draft / _README).write_text(
+            readme(template, plan, package.model_id), encoding="utf-8"
+        )
         pack = Pack(
             target,
             package.model_id,
