@@ -37,7 +37,7 @@ STREAM_RATE_MHZ = 100_000
 STREAM_SAMPLES = 2_600
 
 
-def spread_rows(count: int, wanted: int) -> npt.NDArray[np.int64]:
+def spread_rows(count: int, wanted: int) -> IntArray:
     """Return at most `wanted` row numbers spread evenly over `count` rows.
 
     Examples
@@ -45,7 +45,8 @@ def spread_rows(count: int, wanted: int) -> npt.NDArray[np.int64]:
     >>> spread_rows(256, 4).tolist()
     [0, 85, 170, 255]
     """
-    return np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64)
+    rows: IntArray = np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64)
+    return rows
 
 
 def made_up_counts() -> IntArray:
@@ -64,7 +65,8 @@ def stream_counts() -> IntArray:
     pulse = np.sin(2 * np.pi * beats) + 0.4 * np.sin(4 * np.pi * beats + 1.0)
     drift = 3000 * np.sin(2 * np.pi * 0.05 * time_s)
     noise = 40 * rng.standard_normal(STREAM_SAMPLES)
-    return np.rint(120_000 + 900 * pulse + drift + noise).astype(np.int64)
+    counts: IntArray = np.rint(120_000 + 900 * pulse + drift + noise).astype(np.int64)
+    return counts
 
 
 def self_test_files(golden: Golden) -> dict[str, str]:

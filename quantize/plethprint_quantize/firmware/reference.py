@@ -55,11 +55,13 @@ def run_plan(plan: Plan, windows: Int8Array) -> Int8Array:
 def _sums(layer: Layer, x: Int64Array) -> Int64Array:
     """(N, in_length, in_channels) without zero point -> (N, out_length, out_channels)."""
     if layer.kind == "MEAN":
-        return x.sum(axis=1, keepdims=True)
+        over_time: Int64Array = x.sum(axis=1, keepdims=True)
+        return over_time
     if layer.kind in ("POINTWISE", "DENSE"):
         # float64 holds sums below 2**53 exactly, and multiplies matrices fast
         products = np.matmul(x.astype(np.float64), layer.weights.T.astype(np.float64))
-        return products.astype(np.int64) + layer.bias
+        summed: Int64Array = products.astype(np.int64) + layer.bias
+        return summed
     ends = (layer.out_length - 1) * layer.stride + layer.taps
     after = max(0, ends - layer.pad_left - layer.in_length)
     padded = np.pad(x, ((0, 0), (layer.pad_left, after), (0, 0)))
@@ -76,4 +78,5 @@ def _requantise(sums: Int64Array, layer: Layer) -> Int64Array:
     halvings = np.array([m.halvings for m in layer.multipliers], np.int64)
     values = (sums * factors + (1 << 30)) >> 31
     values = (values + (values >> 63) + (1 << (halvings - 1))) >> halvings
-    return np.clip(values + layer.out_zero, layer.low, layer.high)
+    limited: Int64Array = np.clip(values + layer.out_zero, layer.low, layer.high)
+    return limited
