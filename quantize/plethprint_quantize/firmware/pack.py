@@ -115,7 +115,7 @@ def write_pack(
     """
     if not isinstance(package, ModelPackage):
         package = ModelPackage.load(package)
-    target = Path(out)
+    target = Path(out).resolve()
     _require_free(target)
     tflite = package.read_bytes("encoder.tflite")
     plan = make_plan(read_tflite(tflite))
@@ -137,7 +137,7 @@ def write_pack(
             readme(template, plan, package.model_id), encoding="utf-8"
         )
         pack = Pack(
-            target,
+            Path(out),
             package.model_id,
             plan.shape_id,
             plan.macs,
@@ -148,10 +148,19 @@ def write_pack(
             _hashes(draft),
         )
         (draft / PACK_FILE).write_text(_described(pack), encoding="utf-8")
-        if target.exists():
-            target.rename(Path(folder) / "earlier")
-        draft.rename(target)
+        _replace(draft, target, Path(folder) / "earlier")
     return pack
+
+
+def _replace(draft: Path, target: Path, earlier: Path) -> None:
+    if target.exists():
+        target.rename(earlier)
+    try:
+        draft.rename(target)
+    except OSError:
+        if earlier.exists():
+            earlier.rename(target)
+        raise
 
 
 def _require_free(target: Path) -> None:

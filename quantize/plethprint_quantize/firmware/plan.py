@@ -212,6 +212,11 @@ def make_plan(graph: Graph) -> Plan:
             len(operator.inputs) >= 2 and operator.inputs[0] == current.index,
             f"{where} does not take the output of the operator before it",
         )
+        known = range(len(graph.tensors))
+        _require(
+            all(index in known for index in operator.inputs + operator.outputs),
+            f"{where} names a tensor that is not there",
+        )
         _require(len(operator.outputs) == 1, f"{where} must have one output")
         output = graph.tensors[operator.outputs[0]]
         _require(output.dtype == "int8", f"{where} gives {output.dtype}, int8 was expected")
@@ -236,8 +241,8 @@ def _layer(
     (in_length, in_channels), (out_length, out_channels) = (
         _steps_and_channels(tensor, where) for tensor in (before, after)
     )
-    in_scale, in_zero = before.one_scale()
-    out_scale, out_zero = after.one_scale()
+    in_scale, in_zero = _scale_and_zero(before, where)
+    out_scale, out_zero = _scale_and_zero(after, where)
     low, high = activation_range(operator.activation, out_scale, out_zero)
     if operator.name == "MEAN":
         axes = tuple(int(x) for x in graph.tensors[operator.inputs[1]].constant().ravel())
@@ -340,6 +345,15 @@ def _steps_and_channels(tensor: Tensor, where: str) -> tuple[int, int]:
     steps, channels = (shape[2], shape[3]) if len(shape) == 4 else (1, shape[1])
     _require(max(steps, channels) < 1 << 16, f"{where} meets a tensor of shape {shape}")
     return steps, channels
+
+
+def _scale_and_zero(tensor: Tensor, where: str) -> tuple[np.float32, int]:
+    scale, zero = tensor.one_scale()
+    _require(
+        bool(np.isfinite(scale)) and scale > 0 and -128 <= zero <= 127,
+        f"{where} meets a tensor of scale {scale:g} and zero point {zero}",
+    )
+    return scale, zero
 
 
 def _require(condition: bool, message: str) -> None:

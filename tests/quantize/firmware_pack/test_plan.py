@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from plethprint.errors import PackageIncompatibleError, WindowShapeError
+from plethprint.errors import PackageError, PackageIncompatibleError, WindowShapeError
 from plethprint_quantize.firmware.plan import TILE, Plan, make_plan
 from plethprint_quantize.firmware.reference import run_plan
 from plethprint_quantize.firmware.rescaling import activation_range, multiplier
@@ -119,6 +119,32 @@ def test_a_layer_that_amplifies_is_refused(tiny_graph):
     index = tiny_graph.operators[2].inputs[1]
     scale = tiny_graph.tensors[index].scale * np.float32(1000)
     assert "less than 0.5" in _refused(_with_tensor(tiny_graph, index, scale=scale))
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_an_activation_without_a_usable_scale_is_refused(tiny_graph, value):
+    index = tiny_graph.operators[1].outputs[0]
+    scale = np.array([value], np.float32)
+    assert "scale" in _refused(_with_tensor(tiny_graph, index, scale=scale))
+
+
+def test_a_bias_that_is_left_out_is_refused(tiny_graph):
+    inputs = (*tiny_graph.operators[2].inputs[:2], -1)
+    assert "not there" in _refused(_with_operator(tiny_graph, 2, inputs=inputs))
+
+
+def test_a_damaged_flatbuffer_is_refused_or_still_a_plan_but_never_a_crash(tiny_model):
+    rng = np.random.default_rng(5)
+    refused = 0
+    for _ in range(400):
+        damaged = bytearray(tiny_model)
+        for at in rng.integers(8, len(damaged), 3):
+            damaged[at] = rng.integers(256)
+        try:
+            make_plan(read_tflite(bytes(damaged)))
+        except PackageError:
+            refused += 1
+    assert 0 < refused < 400
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf"), 0.5])

@@ -36,15 +36,16 @@ static void gather_row(const pp_layer *layer, const int8_t *from, uint32_t step,
                        int16_t *row)
 {
     const int32_t zero = layer->in_zero;
+    const uint32_t pad_left = layer->pad_left, in_length = layer->in_length;
     const uint32_t taps =
         (layer->taps + PP_TAPS_READ - 1u) / PP_TAPS_READ * PP_TAPS_READ;
     const int16_t *const end =
         row + (layer->out_length - 1u) * (uint32_t)layer->stride + taps;
     uint32_t i;
-    for (i = 0; i < layer->pad_left; i++) {
+    for (i = 0; i < pad_left; i++) {
         *row++ = 0;
     }
-    for (i = 0; i < layer->in_length; i++) {
+    for (i = 0; i < in_length; i++) {
         *row++ = (int16_t)(*from - zero);
         from += step;
     }
