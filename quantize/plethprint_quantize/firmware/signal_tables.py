@@ -65,9 +65,9 @@ HISTORY = 96
 """Input samples kept: twice the longest half kernel (29), and room to move in blocks."""
 
 MANTISSA_BITS = 24
-SCALE_BITS = 52
+SCALE_BITS = 51
 SCALE = round(math.sqrt(WINDOW) / PPG.input_scale * (1 << SCALE_BITS))
-"""int8 steps per 1 / root of the summed squares, times 2^52; 62 bits."""
+"""int8 steps per 1 / root of the summed squares, times 2^51; 61 bits."""
 STEP_MAX = 127
 
 SHORTEST_LAG, LONGEST_LAG = _SHORTEST_LAG, _LONGEST_LAG
@@ -147,7 +147,7 @@ def tables_header() -> str:
         "PP_BRIDGE_MS": (f"{BRIDGE_MS}u", "longer gaps are held"),
         "PP_RESTART_MS": (f"{RESTART_MS}u", "longer gaps begin anew"),
         "PP_MANTISSA_BITS": (f"{MANTISSA_BITS}u", "of a centred sample"),
-        "PP_SCALE": (f"UINT64_C({SCALE})", "int8 steps, Q52"),
+        "PP_SCALE": (f"UINT64_C({SCALE})", "int8 steps, Q51"),
         "PP_SCALE_BITS": (f"{SCALE_BITS}u", ""),
         "PP_STEP_MAX": (f"{STEP_MAX}", "int8 samples are clipped here"),
     }

@@ -4,11 +4,14 @@
 
 #include <stdint.h>
 
-/* floor(value / 2^bits), bits 0..62. C99 leaves >> of a negative number to the compiler;
- * this form is defined, and compiles to the same shift. */
+/* C99 leaves >> of a negative number to the compiler. All that are known to us keep the
+ * sign; a build with one that does not fails here. */
+typedef char pp_shift_check[((INT64_C(-3) >> 1) == INT64_C(-2)) ? 1 : -1];
+
+/* floor(value / 2^bits), bits 0..62. */
 static inline int64_t pp_shift_right(int64_t value, uint32_t bits)
 {
-    return (value >= 0) ? (value >> bits) : ~((~value) >> bits);
+    return value >> bits;
 }
 
 static inline int32_t pp_saturate(int64_t value)

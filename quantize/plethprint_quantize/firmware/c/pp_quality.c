@@ -20,19 +20,20 @@ static uint32_t at_most(uint64_t value, uint32_t limit)
     return (value < limit) ? (uint32_t)value : limit;
 }
 
+static uint32_t square_of(int32_t step)
+{
+    return (uint32_t)(step * step);
+}
+
 /* Squared normalised autocorrelation of every `stride`-th sample at `lag` samples of the
- * window, Q16; 0 where it is negative. At most 1, by Cauchy and Schwarz. */
-static uint32_t squared_correlation(const int8_t *window, uint32_t lag, uint32_t stride)
+ * window, Q16; 0 where it is negative. `head` and `tail` are the energies of the samples
+ * that have a partner after and before them. At most 1, by Cauchy and Schwarz. */
+static uint32_t squared_correlation(const int8_t *window, uint32_t lag, uint32_t stride,
+                                    uint32_t head, uint32_t tail)
 {
     int32_t product = 0;
-    int32_t head = 0;
-    int32_t tail = 0;
     for (uint32_t i = 0u; i < (PP_WINDOW - lag); i += stride) {
-        const int32_t early = window[i];
-        const int32_t late = window[i + lag];
-        product += early * late;
-        head += early * early;
-        tail += late * late;
+        product += (int32_t)window[i] * window[i + lag];
     }
     if (product <= 0) {
         return 0u;
@@ -41,20 +42,42 @@ static uint32_t squared_correlation(const int8_t *window, uint32_t lag, uint32_t
     return (uint32_t)((square << 16) / ((uint64_t)head * (uint64_t)tail));
 }
 
+/* The same of all samples. */
+static uint32_t exact_correlation(const int8_t *window, uint32_t lag)
+{
+    uint32_t head = 0u;
+    uint32_t tail = 0u;
+    for (uint32_t i = 0u; i < (PP_WINDOW - lag); i++) {
+        head += square_of(window[i]);
+        tail += square_of(window[i + lag]);
+    }
+    return squared_correlation(window, lag, 1u, head, tail);
+}
+
 /* Best normalised autocorrelation at the lags of a pulse, Q16: looked for at half the rate,
  * taken exactly beside the best lag found. */
 static uint32_t period(const int8_t *window)
 {
     uint32_t best = 0u;
     uint32_t best_lag = 0u;
-    for (uint32_t lag = ((PP_SHORTEST_LAG + 1u) / 2u) * 2u; lag <= PP_LONGEST_LAG; lag += 2u) {
-        const uint32_t square = squared_correlation(window, lag, 2u);
-        if (square > best) {
-            best = square;
-            best_lag = lag;
-        }
-        if (best >= PP_PERIOD_ENOUGH) {
-            return PP_PERIOD_MOST;
+    uint32_t head = 0u;
+    for (uint32_t i = 0u; i < PP_WINDOW; i += 2u) {
+        head += square_of(window[i]);
+    }
+    uint32_t tail = head;
+    for (uint32_t lag = 2u; lag <= PP_LONGEST_LAG; lag += 2u) {
+        /* One sample at each end has lost its partner. */
+        head -= square_of(window[PP_WINDOW - lag]);
+        tail -= square_of(window[lag - 2u]);
+        if (lag >= PP_SHORTEST_LAG) {
+            const uint32_t square = squared_correlation(window, lag, 2u, head, tail);
+            if (square > best) {
+                best = square;
+                best_lag = lag;
+            }
+            if (best >= PP_PERIOD_ENOUGH) {
+                return PP_PERIOD_MOST;
+            }
         }
     }
     if (best_lag == 0u) {
@@ -63,7 +86,7 @@ static uint32_t period(const int8_t *window)
     best = 0u;
     for (uint32_t lag = best_lag - 1u; lag <= (best_lag + 1u); lag++) {
         if ((lag >= PP_SHORTEST_LAG) && (lag <= PP_LONGEST_LAG)) {
-            const uint32_t square = squared_correlation(window, lag, 1u);
+            const uint32_t square = exact_correlation(window, lag);
             best = (square > best) ? square : best;
         }
     }

@@ -117,18 +117,19 @@ static int32_t filter(pp_signal_t *s, int32_t sample)
 {
     int32_t x = sample;
     for (uint32_t i = 0u; i < PP_SIGNAL_SECTIONS; i++) {
-        const int64_t b0 = PP_BIQUADS[i][0];
-        const int64_t a1 = PP_BIQUADS[i][1];
-        const int64_t a2 = PP_BIQUADS[i][2];
+        const int32_t b0 = PP_BIQUADS[i][0];
+        const int32_t a1 = PP_BIQUADS[i][1];
+        const int32_t a2 = PP_BIQUADS[i][2];
         int64_t *state = s->biquad_state[i];
         /* |total| < 2^62: |x|, |y| <= 2^31, |b0| <= 2^28, |a1| < 2^29, |a2| < 2^28. */
-        const int64_t total = (b0 * x) + state[0] + (int64_t)s->biquad_carry[i];
+        const int64_t input = (int64_t)b0 * x;
+        const int64_t total = input + state[0] + (int64_t)s->biquad_carry[i];
         const int64_t whole = pp_shift_right(total, PP_COEFFICIENT_BITS);
         const int32_t y = pp_saturate(whole);
         s->biquad_carry[i] =
             (whole == y) ? ((uint32_t)(uint64_t)total & ((1u << PP_COEFFICIENT_BITS) - 1u)) : 0u;
-        state[0] = state[1] - (a1 * y);
-        state[1] = -(b0 * x) - (a2 * y);
+        state[0] = state[1] - ((int64_t)a1 * y);
+        state[1] = -input - ((int64_t)a2 * y);
         x = y;
     }
     return x;
@@ -364,13 +365,14 @@ pp_signal_status_t pp_signal_window(const pp_signal_t *signal, int8_t out[PP_WIN
         return PP_SIGNAL_OK;
     }
     const uint32_t raised = (62u - pp_bit_length(energy)) / 2u;
-    const int64_t scale = (int64_t)(PP_SCALE / pp_root(energy << (2u * raised)));
+    const int32_t scale = (int32_t)(PP_SCALE / pp_root(energy << (2u * raised)));
     const uint32_t shift = PP_SCALE_BITS - raised;
     at = from;
     for (uint32_t i = 0u; i < PP_WINDOW; i++) {
         const int64_t centred = ((int64_t)signal->ring[at] * (int64_t)PP_WINDOW) - sum;
-        /* |mantissa| <= 2^24 and scale < 2^32. */
-        const int64_t product = pp_shift_right(centred, lower) * scale;
+        const int32_t mantissa = (int32_t)pp_shift_right(centred, lower);
+        /* |mantissa| <= 2^24 and 2^29 <= scale < 2^31. */
+        const int64_t product = (int64_t)mantissa * scale;
         int64_t step = pp_shift_right(product + ((int64_t)1 << (shift - 1u)), shift);
         step = (step > PP_STEP_MAX) ? PP_STEP_MAX : step;
         step = (step < -PP_STEP_MAX) ? -PP_STEP_MAX : step;

@@ -16,8 +16,8 @@
 #define PP_BRIDGE_MS 2000u /* longer gaps are held */
 #define PP_RESTART_MS 60000u /* longer gaps begin anew */
 #define PP_MANTISSA_BITS 24u /* of a centred sample */
-#define PP_SCALE UINT64_C(3617374652961994752) /* int8 steps, Q52 */
-#define PP_SCALE_BITS 52u
+#define PP_SCALE UINT64_C(1808687326480997376) /* int8 steps, Q51 */
+#define PP_SCALE_BITS 51u
 #define PP_STEP_MAX 127 /* int8 samples are clipped here */
 
 /* b0, a1, a2 of each biquad; b1 is 0 and b2 is -b0. */
