@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from plethprint_quantize.firmware.c_text import GENERATED, c_array, c_string
-from plethprint_quantize.firmware.plan import Layer, Plan
+from plethprint_quantize.firmware.layer import Layer
+from plethprint_quantize.firmware.plan import Plan
 
 __all__ = ["model_header", "model_source"]
 

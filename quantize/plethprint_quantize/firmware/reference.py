@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from plethprint.errors import WindowShapeError
-from plethprint_quantize.firmware.plan import Layer, Plan
+from plethprint_quantize.firmware.layer import Layer
+from plethprint_quantize.firmware.plan import Plan
 
 __all__ = ["run_plan"]
 

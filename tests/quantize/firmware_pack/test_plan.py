@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from plethprint.errors import PackageError, PackageIncompatibleError, WindowShapeError
-from plethprint_quantize.firmware.plan import TILE, Plan, make_plan
+from plethprint_quantize.firmware.layer import TILE
+from plethprint_quantize.firmware.plan import Plan, make_plan
 from plethprint_quantize.firmware.reference import run_plan
 from plethprint_quantize.firmware.rescaling import activation_range, multiplier
 from plethprint_quantize.flatbuffer import Graph, read_tflite
