@@ -156,7 +156,8 @@ class FixedPointSignal:
     def _line(self, after: int, run: int) -> Int64Array:
         rise = np.abs(after - self._last) * np.arange(1, run + 1, dtype=np.int64)
         part = (rise + (run + 1) // 2) // (run + 1)
-        return self._last + part if after >= self._last else self._last - part
+        line: Int64Array = self._last + (part if after >= self._last else -part)
+        return line
 
     def _gap(self, count: int) -> list[FixedPointWindow]:
         if self._asleep:
@@ -293,4 +294,5 @@ def normalise(filtered: Int64Array) -> Int8Array:
     scale = tables.SCALE // math.isqrt(energy << (2 * raised))
     shift = tables.SCALE_BITS - raised
     steps = (mantissas * scale + (1 << (shift - 1))) >> shift
-    return np.clip(steps, -tables.STEP_MAX, tables.STEP_MAX).astype(np.int8)
+    clipped: Int8Array = np.clip(steps, -tables.STEP_MAX, tables.STEP_MAX).astype(np.int8)
+    return clipped

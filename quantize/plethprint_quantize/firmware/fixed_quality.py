@@ -119,8 +119,7 @@ def _logistic_q15(logit_q16: int) -> int:
     table = tables.sigmoid_q15().tolist()
     bits = 16 - int(math.log2(tables.SIGMOID_STEPS))
     entry, part = divmod(abs(logit_q16), 1 << bits)
-    if entry >= len(table) - 1:
-        value = table[-1]
-    else:
+    value: int = table[-1]
+    if entry < len(table) - 1:
         value = table[entry] + ((table[entry + 1] - table[entry]) * part >> bits)
     return value if logit_q16 >= 0 else (1 << 15) - value

@@ -27,7 +27,7 @@ def frame_seeds() -> list[bytes]:
     rng = np.random.default_rng(0)
     seeds = []
     for samples, channels in ((1, 1), (16, 2), (255, 4)):
-        counts = rng.integers(-(1 << 23), 1 << 23, (samples, channels))
+        counts = rng.integers(-(1 << 23), 1 << 23, (samples, channels), np.int32)
         frame = PpgFrame(7, 1000, 8_000_000, counts, 2, FrameStatus.CONTACT)
         seeds.append(_TO_FRAME + frame.to_bytes())
     for dim, model, heart_rate_bpm in (
