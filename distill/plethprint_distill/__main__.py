@@ -108,7 +108,7 @@ def _control(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.prepare import load_training_sets
 
     config = _config(ControlConfig, arguments)
-    sets = load_training_sets(arguments.windows_dir)
+    sets = load_training_sets(arguments.windows_dir, context=True)
     student = train_control(arguments.out / config.name, sets, config)
     path = arguments.out / f"{config.name}.npz"
     save_control(student, path, config)
