@@ -11,14 +11,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from plethprint.errors import PlethprintError
 from plethprint_distill.benchmark_command import add_arguments as add_benchmark_arguments
 from plethprint_distill.checkpoint import load_teacher
 from plethprint_distill.privacy.command import add_verb as add_privacy
 from plethprint_distill.scale_command import add_verbs as add_scale
-from plethprint_distill.windows import WindowSet, apart, concatenate
+from plethprint_distill.windows import apart
 
 T = TypeVar("T")
 
@@ -63,7 +61,7 @@ def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.prepare import load_training_sets
     from plethprint_distill.pretrain import PretrainConfig, pretrain
     from plethprint_distill.shard_sets import mapped_sets
-    from plethprint_distill.space import settle_space
+    from plethprint_distill.space import mixed_pairs, settle_space
 
     config = _config(PretrainConfig, arguments)
     compute = _config(ComputeConfig, arguments)
@@ -75,20 +73,9 @@ def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
     teacher = pretrain(arguments.out, sets, config, compute, start=start)
     if not is_leader():
         sys.exit(0)
-    settle_space(teacher, _mixed(sets, 4000).centred())
+    settle_space(teacher, mixed_pairs(sets, 4000).centred())
     save_teacher(teacher, arguments.out / "teacher.npz")
     return {"teacher": str(arguments.out / "teacher.npz"), "windows": config.windows}
-
-
-def _mixed(sets: dict[str, WindowSet], each: int) -> WindowSet:
-    """Paired windows of every set in equal number: what the space is settled on."""
-    rng = np.random.default_rng(0)
-    rows = {k: np.flatnonzero(np.asarray(s.has_ecg & s.has_ppg)) for k, s in sets.items()}
-    return concatenate(
-        sets[k].take(np.sort(rng.permutation(paired)[:each]))
-        for k, paired in rows.items()
-        if len(paired)
-    )
 
 
 def _distill(arguments: argparse.Namespace) -> dict[str, Any]:

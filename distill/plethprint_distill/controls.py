@@ -2,8 +2,8 @@
 
 "The teacher helps" means better than these: the same architecture, the same corpora and
 share of virtual wearers, the same crops in time and disturbance, optimiser and number of
-windows; only what is learned differs (see `control_objectives`). SimCLR draws the same number of
-windows but sees two views of each, and so costs twice the passes.
+windows; only what is learned differs (see `control_objectives`). SimCLR draws the same
+number of windows but sees two views of each, and so costs twice the passes.
 """
 
 from __future__ import annotations

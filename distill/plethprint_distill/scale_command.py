@@ -1,4 +1,4 @@
-"""Verbs of training at scale: `unpack` shards, draw `curves`, tell the `cost`."""
+"""Verbs about training: `unpack` shards, draw `curves`, `probe-curve`, tell the `cost`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from plethprint.errors import TrainingError
 
 __all__ = ["add_verbs"]
 
@@ -27,6 +29,18 @@ def add_verbs(verbs: Any) -> None:
     curves.add_argument("folders", type=Path, nargs="+", help="folders of runs")
     curves.add_argument("--out", type=Path, default=Path("runs/curves.svg"))
     curves.set_defaults(run=_curves)
+    probes = verbs.add_parser(
+        "probe-curve", help="probes of a teacher's checkpoints"
+    )
+    probes.add_argument(
+        "checkpoints", nargs="+", metavar="WINDOWS=FILE", help="windows seen, teacher.pt"
+    )
+    probes.add_argument("--corpus", type=Path, nargs="+", required=True, metavar="DIR")
+    probes.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
+    probes.add_argument("--cache", type=Path, default=Path("runs/evaluation"))
+    probes.add_argument("--tasks", nargs="+", metavar="NAME", help="default: one a family")
+    probes.add_argument("--out", type=Path, default=Path("runs/probe_curve.svg"))
+    probes.set_defaults(run=_probes)
     cost = verbs.add_parser("cost", help="operations and memory of the teacher's presets")
     cost.set_defaults(run=_cost)
 
@@ -42,6 +56,31 @@ def _curves(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.curves import training_curves
 
     return training_curves(arguments.folders, arguments.out)
+
+
+def _probes(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.evaluation_sets import SETS
+    from plethprint_distill.labelled_windows import Library, corpus_folders
+    from plethprint_distill.prepare import load_training_sets
+    from plethprint_distill.probe_curve import PROBED, draw_probe_curve, probe_curve
+    from plethprint_distill.space import mixed_pairs
+    from plethprint_distill.tasks import TASKS
+
+    tasks = {task.name: task for task in TASKS}
+    chosen = arguments.tasks or list(PROBED)
+    if unknown := [name for name in chosen if name not in tasks]:
+        raise TrainingError(f"there is no task {', '.join(unknown)}")
+    named = [text.partition("=") for text in arguments.checkpoints]
+    if odd := [windows for windows, _, file in named if not (windows.isdigit() and file)]:
+        raise TrainingError(f"a checkpoint is named WINDOWS=FILE, not {odd[0]!r}")
+    points = probe_curve(
+        {int(windows): Path(file) for windows, _, file in named},
+        mixed_pairs(load_training_sets(arguments.windows_dir), 1000),
+        Library(corpus_folders(arguments.corpus), SETS, arguments.cache),
+        [tasks[name] for name in chosen],
+    )
+    draw_probe_curve(points, arguments.out)
+    return {"figure": str(arguments.out), "points": [asdict(p) for p in points]}
 
 
 def _cost(arguments: argparse.Namespace) -> dict[str, Any]:

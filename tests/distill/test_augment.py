@@ -57,5 +57,7 @@ def test_some_windows_have_lost_samples_bridged_by_a_line(virtual: WindowSet) ->
     noiseless[:] = np.sin(np.arange(virtual.ppg.shape[1]) / 6.0)
     seen = disturb(noiseless, np.random.default_rng(3))
     bend = np.abs(np.diff(seen, n=2, axis=1))
-    straight = np.array([np.convolve(row < 1e-5, np.ones(7), "valid").max() for row in bend])
+    straight = np.array(
+        [np.convolve(row < 1e-5, np.ones(7), "valid").max() for row in bend]
+    )
     assert 0.1 < (straight == 7).mean() < 0.25
