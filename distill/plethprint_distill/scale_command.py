@@ -1,8 +1,9 @@
-"""Verbs about training: `unpack` shards, draw `curves`, `probe-curve`, tell the `cost`."""
+"""Verbs about training: `unpack`, `curves`, `probe-curve`, `figures`, `cost`."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from plethprint.errors import TrainingError
 
 __all__ = ["add_verbs"]
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def add_verbs(verbs: Any) -> None:
@@ -29,9 +32,7 @@ def add_verbs(verbs: Any) -> None:
     curves.add_argument("folders", type=Path, nargs="+", help="folders of runs")
     curves.add_argument("--out", type=Path, default=Path("runs/curves.svg"))
     curves.set_defaults(run=_curves)
-    probes = verbs.add_parser(
-        "probe-curve", help="probes of a teacher's checkpoints"
-    )
+    probes = verbs.add_parser("probe-curve", help="probes of a teacher's checkpoints")
     probes.add_argument(
         "checkpoints", nargs="+", metavar="WINDOWS=FILE", help="windows seen, teacher.pt"
     )
@@ -41,6 +42,12 @@ def add_verbs(verbs: Any) -> None:
     probes.add_argument("--tasks", nargs="+", metavar="NAME", help="default: one a family")
     probes.add_argument("--out", type=Path, default=Path("runs/probe_curve.svg"))
     probes.set_defaults(run=_probes)
+    figures = verbs.add_parser("figures", help="pictures of a model for its card")
+    figures.add_argument("--teacher", type=Path, default=Path("runs/teacher/teacher.npz"))
+    figures.add_argument("--student", type=Path, default=Path("runs/student"))
+    figures.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
+    figures.add_argument("--out", type=Path, default=Path("runs/figures"))
+    figures.set_defaults(run=_figures)
     cost = verbs.add_parser("cost", help="operations and memory of the teacher's presets")
     cost.set_defaults(run=_cost)
 
@@ -81,6 +88,24 @@ def _probes(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     draw_probe_curve(points, arguments.out)
     return {"figure": str(arguments.out), "points": [asdict(p) for p in points]}
+
+
+def _figures(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.card_figures import draw_card_figures
+    from plethprint_distill.checkpoint import load_teacher
+    from plethprint_distill.evaluate import load_student
+    from plethprint_distill.prepare import load_training_sets
+    from plethprint_distill.windows import apart
+
+    held_out = load_training_sets(arguments.windows_dir, test=True)
+    drawn = draw_card_figures(
+        load_teacher(arguments.teacher),
+        load_student(arguments.student),
+        {name: apart(windows) for name, windows in held_out.items()},
+        arguments.out,
+        say=_LOGGER.info,
+    )
+    return {"figures": [str(path) for path in drawn]}
 
 
 def _cost(arguments: argparse.Namespace) -> dict[str, Any]:
