@@ -13,6 +13,8 @@ RUNS ?= runs
 DATA ?= ../shared/data
 DISTILL   = $(TRAIN_BIN)/python -m plethprint_distill
 QUANTIZE  = $(TRAIN_BIN)/python -m plethprint_quantize
+TEACHER_PACKAGE = m2ae-small_v2
+STUDENT_PACKAGE = plethprint-micro_v2
 MODELS    = --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --student $(RUNS)/student
 READ_ID   = $(TRAIN_BIN)/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["model"])'
 READ_KEY  = $(TRAIN_BIN)/python -c 'import json; from plethprint import signature as s; print(json.dumps([s.public_key_hex(s.load_or_create_signing_key())]))'
@@ -95,15 +97,18 @@ train: $(TRAIN_VENV)/.train  ## train and quantise the shipped package (hours; r
 	@$(DISTILL) distill --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --out $(RUNS)/student $(DISTILL_ARGS)
 	@echo "==> int8 student and float teacher -> $(RUNS)/models"
 	@$(DISTILL) handover $(MODELS)
-	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/plethprint-micro_v1 --json > $(RUNS)/student.json
-	@$(QUANTIZE) --teacher $(RUNS)/teacher --about $(RUNS)/student/about.json --name m2ae-small --out $(RUNS)/models/m2ae-small_v1 --json > $(RUNS)/teacher.json
+	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/$(STUDENT_PACKAGE) --json > $(RUNS)/student.json
+	@$(QUANTIZE) --teacher $(RUNS)/teacher --about $(RUNS)/student/about.json --name m2ae-small --out $(RUNS)/models/$(TEACHER_PACKAGE) --json > $(RUNS)/teacher.json
 	@echo "==> figures on people held out, and the packages once more with them in their cards"
-	@$(DISTILL) evaluate $(MODELS) --teacher-id "$$($(READ_ID) $(RUNS)/teacher.json)" --onnx $(RUNS)/models/plethprint-micro_v1/encoder.onnx > $(RUNS)/figures.json
-	@$(QUANTIZE) --teacher $(RUNS)/teacher --about $(RUNS)/student/about.json --name m2ae-small --out $(RUNS)/models/m2ae-small_v1 --json > $(RUNS)/teacher.json
-	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/plethprint-micro_v1 --json > $(RUNS)/student.json
+	@$(DISTILL) evaluate $(MODELS) --teacher-id "$$($(READ_ID) $(RUNS)/teacher.json)" --onnx $(RUNS)/models/$(STUDENT_PACKAGE)/encoder.onnx > $(RUNS)/figures.json
+	@$(QUANTIZE) --teacher $(RUNS)/teacher --about $(RUNS)/student/about.json --name m2ae-small --out $(RUNS)/models/$(TEACHER_PACKAGE) --json > $(RUNS)/teacher.json
+	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/$(STUDENT_PACKAGE) --json > $(RUNS)/student.json
+	@echo "==> pictures for the cards -> $(RUNS)/figures"
+	@$(DISTILL) figures $(MODELS) --out $(RUNS)/figures > /dev/null
+	@$(DISTILL) curves $(RUNS)/teacher --out $(RUNS)/figures/training.svg > /dev/null
 	@echo "==> parity"
 	@$(READ_KEY) > $(RUNS)/trusted_keys.json
-	@PLETHPRINT_TRUSTED_KEYS=$(RUNS)/trusted_keys.json $(TRAIN_BIN)/plethprint parity --package $(RUNS)/models/plethprint-micro_v1
+	@PLETHPRINT_TRUSTED_KEYS=$(RUNS)/trusted_keys.json $(TRAIN_BIN)/plethprint parity --package $(RUNS)/models/$(STUDENT_PACKAGE)
 	@echo "done: to ship them, copy $(RUNS)/models/* and $(RUNS)/trusted_keys.json to sdk/plethprint/models"
 
 clean:  ## remove environments and caches; training runs stay

@@ -10,12 +10,13 @@ from typing import Any
 
 from plethprint.errors import PlethprintError, RecordingError
 from plethprint.package import MODELS_FOLDER, ModelPackage
+from plethprint.teacher import DEFAULT_TEACHER
 
 __all__ = ["add_arguments", "text_report"]
 
 _LOGGER = logging.getLogger(__name__)
 
-_TEACHER = MODELS_FOLDER / "m2ae-small_v1" / "teacher.npz"
+_TEACHER = MODELS_FOLDER / DEFAULT_TEACHER / "teacher.npz"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
