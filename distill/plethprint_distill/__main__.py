@@ -79,13 +79,21 @@ def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _distill(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.claim_gate import DISTILLED
+    from plethprint_distill.control_weights import save_control
+    from plethprint_distill.controls import ControlConfig
     from plethprint_distill.distill import DistillConfig, distill
     from plethprint_distill.prepare import load_training_sets
 
     config = _config(DistillConfig, arguments)
     teacher = load_teacher(arguments.teacher)
     sets = load_training_sets(arguments.windows_dir, context=True)
-    distill(arguments.out, teacher, sets, config)
+    student = distill(arguments.out, teacher, sets, config)
+    # As controls are kept, so that it can stand beside them at equal windows.
+    row = ControlConfig(
+        DISTILLED, config.preset, config.windows, config.batch, seed=config.seed
+    )
+    save_control(student, arguments.out / f"{row.name}.npz", row)
     return {"student": str(arguments.out / "student.pt"), "windows": config.windows}
 
 

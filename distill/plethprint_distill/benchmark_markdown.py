@@ -10,6 +10,10 @@ from plethprint_distill.tasks.task import FIGURES
 
 __all__ = ["markdown_tables"]
 
+_GATE = (
+    "The same student on as many of the same windows, with the teacher's fingerprints as "
+    "targets and without: skill, mean over seeds; intervals draw people and seeds anew."
+)
 _SHOWN = 3
 """Figures of a task beside each other; the page and the JSON hold the others."""
 
@@ -33,6 +37,9 @@ def markdown_tables(found: Mapping[str, Any]) -> str:
         names = ", ".join(f"`{name}`" for name in macro["tasks"])
         parts += ["## Macro-average", "", f"{macro['about']} Tasks: {names}.", ""]
         parts += [*_table(macro["rows"], ["skill"]), ""]
+    if found.get("teacher_helps"):
+        parts += ["## Does the teacher help?", "", _GATE, ""]
+        parts += [*_gate(found["teacher_helps"]), ""]
     for section, tasks in groupby(found["tasks"], key=lambda task: task["section"]):
         parts += [f"## {section}", ""]
         for task in tasks:
@@ -45,6 +52,20 @@ def markdown_tables(found: Mapping[str, Any]) -> str:
     for left_out in found["missing"]:
         parts.append(f"Not run: `{left_out['task']}`: {left_out['reason']}.")
     return "\n".join(parts)
+
+
+def _gate(claims: list[dict[str, Any]]) -> list[str]:
+    table = ["| task | control | distilled minus control | seeds | helps |"]
+    table.append("|---|---|---|---|---|")
+    for claim in claims:
+        told = claim["distilled_minus_control"]
+        taught, without = claim["seeds"]
+        table.append(
+            f"| {claim['task']} | {claim['control']} | {told['difference']:+.3f} "
+            f"[{told['low']:+.3f}, {told['high']:+.3f}] | {taught} and {without} "
+            f"| {'yes' if claim['helps'] else 'not shown'} |"
+        )
+    return table
 
 
 def _table(rows: list[dict[str, Any]], figures: list[str]) -> list[str]:
