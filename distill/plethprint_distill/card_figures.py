@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from plethprint.agreement import centred_cosine
 from plethprint.signal import ECG, PPG
-from plethprint_distill.evaluate import student_vectors
+from plethprint_distill.evaluate import student_vectors, unit_rows
 from plethprint_distill.physiology import TARGETS
 from plethprint_distill.reconstruction import paint
 from plethprint_distill.space import fingerprints
@@ -24,8 +23,6 @@ from plethprint_distill.teacher import M2AE
 from plethprint_distill.windows import WindowSet
 
 __all__ = ["draw_card_figures", "draw_map", "draw_painted", "draw_parity"]
-
-Float32Array = npt.NDArray[np.float32]
 
 _RATE = TARGETS.index("log_heart_rate")
 _PEOPLE = 4
@@ -104,7 +101,7 @@ def draw_map(
     clouds = {
         "teacher, ECG + PPG": both,
         "teacher, PPG alone": fingerprints(teacher, chosen, ("ppg",)),
-        "student, PPG": _unit(student_vectors(student, chosen.ppg)),
+        "student, PPG": unit_rows(student_vectors(student, chosen.ppg)),
     }
     _, share, axes_of = np.linalg.svd(both - both.mean(axis=0), full_matrices=False)
     told = share[:2] ** 2 / (share**2).sum()
@@ -144,7 +141,7 @@ def draw_parity(
         windows = test[name]
         windows = windows.take(np.flatnonzero(np.asarray(windows.has_ppg)))
         theirs = fingerprints(teacher, windows, ("ppg",))
-        ours = _unit(student_vectors(student, windows.ppg))
+        ours = unit_rows(student_vectors(student, windows.ppg))
         rng = np.random.default_rng(0)
         a, b = rng.integers(0, len(windows), (2, _PAIRS))
         a, b = a[a != b], b[a != b]
@@ -173,11 +170,6 @@ def draw_parity(
         )
         axes.tick_params(labelsize=6)
     _save(figure, path)
-
-
-def _unit(vectors: Float32Array) -> Float32Array:
-    unit: Float32Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
 
 
 def _figure(width_in: float, height_in: float) -> Any:

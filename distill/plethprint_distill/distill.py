@@ -11,7 +11,7 @@ own. For the last share of the windows it is the int8 student that does so: see
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from plethprint_distill.crops import crop, room_samples
 from plethprint_distill.losses import contrast, masked_regression, relation
 from plethprint_distill.physiology import TARGETS, target_column
 from plethprint_distill.quantization_aware import QuantizationAware
-from plethprint_distill.student import PRESETS, Student
+from plethprint_distill.student import PRESETS, Student, StudentConfig
 from plethprint_distill.teacher import M2AE, RHYTHMS
 from plethprint_distill.teacher_targets import teacher_targets
 from plethprint_distill.training_run import go_on
@@ -82,7 +82,10 @@ class DistillConfig:
 
 
 class Distillation:
-    """A run that can stop after any step and go on from its folder."""
+    """A run that can stop after any step and go on from its folder.
+
+    `shape` is another student than the preset's; its fingerprint is as long as the targets.
+    """
 
     def __init__(
         self,
@@ -90,6 +93,8 @@ class Distillation:
         sets: dict[str, WindowSet],
         targets: dict[str, Float32Array],
         config: DistillConfig,
+        *,
+        shape: StudentConfig | None = None,
     ) -> None:
         self.folder, self.config = folder, config
         self.sets, self.targets = sets, targets
@@ -110,7 +115,7 @@ class Distillation:
         self.fabric.launch()
         torch.manual_seed(config.seed)
         dim = next(iter(targets.values())).shape[1]
-        self.student = Student(PRESETS[config.preset])
+        self.student = Student(replace(shape or PRESETS[config.preset], dim=dim))
         self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.heads = torch.nn.ModuleDict(
             {

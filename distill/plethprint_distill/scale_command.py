@@ -1,4 +1,4 @@
-"""Verbs about training: `unpack`, `curves`, `probe-curve`, `figures`, `cost`."""
+"""Verbs about training: `unpack`, `curves`, `probe-curve`, `figures`, `sweep`, `cost`."""
 
 from __future__ import annotations
 
@@ -48,6 +48,14 @@ def add_verbs(verbs: Any) -> None:
     figures.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
     figures.add_argument("--out", type=Path, default=Path("runs/figures"))
     figures.set_defaults(run=_figures)
+    sweep = verbs.add_parser("sweep", help="small distillations that differ in one thing")
+    sweep.add_argument("--teacher", type=Path, default=Path("runs/teacher/teacher.npz"))
+    sweep.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
+    sweep.add_argument("--windows", type=int, default=100_000, help="of each run")
+    sweep.add_argument("--axes", nargs="+", metavar="AXIS", help="default: all of them")
+    sweep.add_argument("--seed", type=int, default=0)
+    sweep.add_argument("--out", type=Path, default=Path("runs/sweep"))
+    sweep.set_defaults(run=_sweep)
     cost = verbs.add_parser("cost", help="operations and memory of the teacher's presets")
     cost.set_defaults(run=_cost)
 
@@ -106,6 +114,26 @@ def _figures(arguments: argparse.Namespace) -> dict[str, Any]:
         say=_LOGGER.info,
     )
     return {"figures": [str(path) for path in drawn]}
+
+
+def _sweep(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.checkpoint import load_teacher
+    from plethprint_distill.distill import DistillConfig
+    from plethprint_distill.prepare import load_training_sets
+    from plethprint_distill.sweep import VARIANTS, sweep
+
+    chosen = [v for v in VARIANTS if not arguments.axes or v.axis in arguments.axes]
+    if not chosen:
+        known = ", ".join(dict.fromkeys(v.axis for v in VARIANTS))
+        raise TrainingError(f"the sweep has the axes {known}")
+    rows = sweep(
+        arguments.out,
+        load_teacher(arguments.teacher),
+        load_training_sets(arguments.windows_dir, context=True),
+        DistillConfig(windows=arguments.windows, seed=arguments.seed, quantize_share=0.0),
+        chosen,
+    )
+    return {"windows": arguments.windows, "rows": rows}
 
 
 def _cost(arguments: argparse.Namespace) -> dict[str, Any]:
