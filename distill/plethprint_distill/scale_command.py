@@ -40,6 +40,9 @@ def add_verbs(verbs: Any) -> None:
     probes.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
     probes.add_argument("--cache", type=Path, default=Path("runs/evaluation"))
     probes.add_argument("--tasks", nargs="+", metavar="NAME", help="default: one a family")
+    probes.add_argument(
+        "--breaks", nargs="+", default=[], metavar="WINDOWS=WORDS", help="what changed when"
+    )
     probes.add_argument("--out", type=Path, default=Path("runs/probe_curve.svg"))
     probes.set_defaults(run=_probes)
     figures = verbs.add_parser("figures", help="pictures of a model for its card")
@@ -85,17 +88,27 @@ def _probes(arguments: argparse.Namespace) -> dict[str, Any]:
     chosen = arguments.tasks or list(PROBED)
     if unknown := [name for name in chosen if name not in tasks]:
         raise TrainingError(f"there is no task {', '.join(unknown)}")
-    named = [text.partition("=") for text in arguments.checkpoints]
-    if odd := [windows for windows, _, file in named if not (windows.isdigit() and file)]:
-        raise TrainingError(f"a checkpoint is named WINDOWS=FILE, not {odd[0]!r}")
+    checkpoints, breaks = (
+        _by_windows(given) for given in (arguments.checkpoints, arguments.breaks)
+    )
     points = probe_curve(
-        {int(windows): Path(file) for windows, _, file in named},
+        {windows: Path(file) for windows, file in checkpoints.items()},
         mixed_pairs(load_training_sets(arguments.windows_dir), 1000),
         Library(corpus_folders(arguments.corpus), SETS, arguments.cache),
         [tasks[name] for name in chosen],
     )
-    draw_probe_curve(points, arguments.out)
+    draw_probe_curve(points, arguments.out, breaks=breaks)
     return {"figure": str(arguments.out), "points": [asdict(p) for p in points]}
+
+
+def _by_windows(given: list[str]) -> dict[int, str]:
+    parts = [text.partition("=") for text in given]
+    for windows, _, what in parts:
+        if not (windows.isdigit() and what):
+            raise TrainingError(
+                f"name a checkpoint WINDOWS=FILE and a break WINDOWS=WORDS, not {windows!r}"
+            )
+    return {int(windows): what for windows, _, what in parts}
 
 
 def _figures(arguments: argparse.Namespace) -> dict[str, Any]:
