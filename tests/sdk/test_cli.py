@@ -28,6 +28,7 @@ VERBS = (
     "bench",
     "train",
     "quantize",
+    "firmware",
 )
 
 

@@ -18,6 +18,7 @@ from plethprint.cli import (
     demo,
     embed,
     evaluate,
+    firmware,
     info,
     parity,
     quantize,
@@ -52,6 +53,7 @@ _VERBS = (
     bench,
     train,
     quantize,
+    firmware,
 )
 for _verb in _VERBS:
     _verb.register(app)
