@@ -24,6 +24,7 @@ VERBS = (
     "parity",
     "evaluate",
     "info",
+    "report",
     "sim",
     "bench",
     "train",
@@ -376,3 +377,30 @@ def test_embed_turns_an_inverted_recording_over_when_told_to(
     down = pulse_csv(lambda values: -sharp(values), name="down.csv")
     assert windows(down, "--polarity", polarity)[1:] == up[1:]
     assert windows(down)[-1]["inverted"] > 0.5 > up[-1]["inverted"]
+
+
+def test_report_tells_counted_figures_as_json(tiny, capsys):
+    assert run(["report", "--json", *tiny]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["network"]["macs"] == sum(s["macs"] for s in told["network"]["steps"])
+    assert told["firmware"] is None
+
+
+def test_report_writes_a_page_whole_or_not_at_all(tiny, tmp_path, capsys):
+    page = tmp_path / "cost.html"
+    assert run(["report", "--html", str(page), *tiny]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "cost.html" in err
+    assert page.read_text(encoding="utf-8").endswith("</html>\n")
+    assert not list(tmp_path.glob("*.part"))
+    _fails(capsys, "report", "--html", tmp_path / "none" / "cost.html", *tiny)
+
+
+def test_report_refuses_a_measurement_of_another_model(tiny, tmp_path, capsys):
+    file = tmp_path / "measured.json"
+    file.write_text('{"model": "other@1+00000000", "cores": {"cortex-m4f": {}}}')
+    page = tmp_path / "cost.html"
+    told = _fails(capsys, "report", "--firmware", file, "--html", page, *tiny)
+    assert "other@1+00000000" in told
+    assert not page.exists()
