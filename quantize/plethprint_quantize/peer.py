@@ -41,12 +41,15 @@ _BLOCKS, _WIDTH, _TAPS, _DIM = 18, 32, 3, 512
 class _Block(nn.Module):
     """Normalise, rectify, convolve, twice; and the shortcut."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, *, first: bool) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, samples: int, *, first: bool
+    ) -> None:
         super().__init__()
+        self.first = first
         # On a sum: cannot be folded into a convolution before it.
         self.norm = nn.Identity() if first else nn.BatchNorm2d(inputs)
-        self.first = first
         self.stride = stride
+        self.odd = samples % stride
         self.grown = outputs - inputs
         self.one: nn.Module = _convolution(inputs, outputs, stride)
         self.between: nn.Module = nn.BatchNorm2d(outputs)
@@ -57,7 +60,7 @@ class _Block(nn.Module):
         out = x if self.first else F.relu(self.norm(x))
         out = self.two(F.relu(self.between(self.one(out))))
         if self.stride > 1:
-            x = F.max_pool2d(x, (1, self.stride), padding=(0, x.shape[-1] % self.stride))
+            x = F.max_pool2d(x, (1, self.stride), padding=(0, self.odd))
         if self.grown:
             half = self.grown // 2
             x = F.pad(x, (0, 0, 0, 0, half, self.grown - half))
@@ -72,12 +75,12 @@ class PeerEncoder(nn.Module):
         self.stem: nn.Module = _convolution(1, _WIDTH)
         self.stem_norm: nn.Module = nn.BatchNorm2d(_WIDTH)
         blocks = []
-        width = _WIDTH
+        width, samples = _WIDTH, PEER_SAMPLES
         for place in range(_BLOCKS):
             outputs = 2 * width if place and place % 4 == 0 else width
             stride = 2 if place % 2 else 1
-            blocks.append(_Block(width, outputs, stride, first=place == 0))
-            width = outputs
+            blocks.append(_Block(width, outputs, stride, samples, first=place == 0))
+            width, samples = outputs, -(-samples // stride)
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.BatchNorm2d(width)
         self.head = nn.Linear(width, _DIM)
@@ -101,7 +104,7 @@ class PeerEncoder(nn.Module):
         return self.requires_grad_(False)
 
 
-def peer_macs(model: PeerEncoder, samples: int = PEER_SAMPLES) -> int:
+def peer_macs(model: PeerEncoder) -> int:
     """Multiply-accumulates of one window, counted while it runs.
 
     Examples
@@ -122,7 +125,7 @@ def peer_macs(model: PeerEncoder, samples: int = PEER_SAMPLES) -> int:
         if isinstance(module, nn.Conv2d | nn.Linear)
     ]
     with torch.no_grad():
-        model(torch.zeros(1, 1, 1, samples))
+        model(torch.zeros(1, 1, 1, PEER_SAMPLES))
     for hook in hooks:
         hook.remove()
     return sum(counted)
