@@ -22,6 +22,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -64,7 +65,8 @@ class _Block(nn.Module):
         if self.grown:
             half = self.grown // 2
             x = F.pad(x, (0, 0, 0, 0, half, self.grown - half))
-        return out + x
+        summed: torch.Tensor = out + x
+        return summed
 
 
 class PeerEncoder(nn.Module):
@@ -196,7 +198,7 @@ def _fold(convolution: nn.Module, norm: nn.Module) -> nn.Module:
     return folded
 
 
-def _pulses(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _pulses(count: int) -> npt.NDArray[np.float32]:
     """Pulse-like windows (N, 1, 1, T) for the ranges of activations."""
     rng = np.random.default_rng(0)
     time_s = np.arange(PEER_SAMPLES) / 125.0
@@ -204,7 +206,8 @@ def _pulses(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     wave = np.sin(angle) + 0.4 * np.sin(2 * angle + rng.uniform(0, 6, (count, 1)))
     wave += 0.05 * rng.standard_normal(wave.shape)
     wave = (wave - wave.mean(1, keepdims=True)) / wave.std(1, keepdims=True)
-    return wave[:, None, None].astype(np.float32)
+    rows: npt.NDArray[np.float32] = wave[:, None, None].astype(np.float32)
+    return rows
 
 
 def _tflite(model: PeerEncoder, windows: torch.Tensor) -> bytes:
