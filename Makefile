@@ -22,11 +22,11 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format picture train bench clean
+.PHONY: help demo test check format picture train bench firmware-test clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -78,6 +78,29 @@ picture: $(VENV)/.demo  ## draw docs/demo.svg, the README's picture, from a real
 bench: $(VENV)/.demo  ## time every box and runtime; beside a published encoder where `make train` was
 	@if test -x $(TRAIN_BIN)/plethprint; then $(TRAIN_BIN)/plethprint bench --peer; else \
 	  $(BIN)/plethprint bench; echo "the comparison with a published encoder needs $(TRAIN_VENV): make $(TRAIN_VENV)/.train"; fi
+
+# Compilers and emulators come from Debian, and only what is missing is fetched. Without
+# apt-get the tests of what is missing are skipped, and say so.
+FIRMWARE_TOOLS := arm-none-eabi-gcc:gcc-arm-none-eabi arm-none-eabi-gcc:libnewlib-arm-none-eabi \
+  qemu-system-arm:qemu-system-arm riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf \
+  riscv64-unknown-elf-gcc:picolibc-riscv64-unknown-elf qemu-system-riscv32:qemu-system-misc \
+  clang:clang gcc:gcc
+FIRMWARE_OUT ?= build/firmware
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+firmware-test: $(VENV)/.test  ## build the firmware pack, run it natively and on emulated cores
+	@missing=""; for pair in $(FIRMWARE_TOOLS); do \
+	  command -v $${pair%%:*} >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; done; \
+	if [ -n "$$missing" ] && command -v apt-get >/dev/null 2>&1; then \
+	  echo "==> installing$$missing (a few hundred MB on disk)"; \
+	  $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	elif [ -n "$$missing" ]; then echo "==> not here, their tests are skipped:$$missing"; fi
+	@echo "==> tests of the pack, native and on emulated cores"
+	@$(BIN)/python -m pytest tests/quantize/firmware_pack tests/quantize/firmware_signal -m "slow or not slow" $(PYTEST_ARGS)
+	@echo "==> firmware pack -> $(FIRMWARE_OUT), and what it costs"
+	@$(BIN)/plethprint firmware --out $(FIRMWARE_OUT)
+	@$(BIN)/python -m plethprint_quantize.firmware.measure --pack $(FIRMWARE_OUT)
 
 $(TRAIN_VENV)/.train: pyproject.toml
 	@test -x $(TRAIN_BIN)/python || { echo "==> making $(TRAIN_VENV)"; $(PYTHON) -m venv $(TRAIN_VENV); }

@@ -29,6 +29,7 @@ VERBS = (
     "bench",
     "train",
     "quantize",
+    "firmware",
 )
 
 

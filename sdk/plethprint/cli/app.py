@@ -18,6 +18,7 @@ from plethprint.cli import (
     demo,
     embed,
     evaluate,
+    firmware,
     info,
     parity,
     quantize,
@@ -54,6 +55,7 @@ _VERBS = (
     bench,
     train,
     quantize,
+    firmware,
 )
 for _verb in _VERBS:
     _verb.register(app)
