@@ -398,10 +398,18 @@ def test_report_writes_a_page_whole_or_not_at_all(tiny, tmp_path, capsys):
     _fails(capsys, "report", "--html", tmp_path / "none" / "cost.html", *tiny)
 
 
-def test_report_refuses_a_measurement_of_another_model(tiny, tmp_path, capsys):
+def test_report_refuses_a_measurement_of_another_architecture(tmp_path, capsys):
     file = tmp_path / "measured.json"
-    file.write_text('{"model": "other@1+00000000", "cores": {"cortex-m4f": {}}}')
+    file.write_text('{"shape": "00000000", "cores": {"m4f": {}}}')
     page = tmp_path / "cost.html"
-    told = _fails(capsys, "report", "--firmware", file, "--html", page, *tiny)
-    assert "other@1+00000000" in told
+    told = _fails(capsys, "report", "--firmware", file, "--html", page)
+    assert "00000000" in told
     assert not page.exists()
+
+
+def test_report_of_the_shipped_package_tells_what_its_firmware_was_counted_at(capsys):
+    assert run(["report", "--json", "--every-s", "5"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    core = told["firmware"]["cores"]["m4f"]
+    assert core["instructions_per_window"] == core["instructions_all_in"]
+    assert {p["basis"] for p in told["projections"]} == {"MACs", "instructions"}

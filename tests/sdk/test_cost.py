@@ -27,12 +27,16 @@ from plethprint.errors import PackageIncompatibleError, PackageIntegrityError
 MODEL = "plethprint-micro@1+0a1b2c3d"
 BY_NAME = {processor.name: processor for processor in PROCESSORS}
 STREAMS = {stream.name: stream for stream in RAW_STREAMS}
+SHAPE = "0a1b2c3d"
 CORE = {
-    "instructions_per_window": 8_000_000,
-    "text_bytes": 20_000,
-    "rodata_bytes": 100_000,
-    "ram_bytes": 20_000,
+    "core": "m4f",
+    "arithmetic": "dsp",
+    "flash_bytes": 120_000,
+    "workspace_bytes": 20_000,
     "stack_bytes": 1_000,
+    "instructions_encode": 5_000_000,
+    "instructions_fingerprint": 6_000_000,
+    "instructions_all_in": 7_000_000,
 }
 
 
@@ -340,9 +344,11 @@ def test_without_a_measurement_the_firmware_is_not_told():
 
 
 def test_a_measurement_is_told_and_projected(measured):
-    file = measured({"model": MODEL, "cores": {"cortex-m4f": CORE}})
-    report = cost_report(network(), firmware=read_measurement(file, model=MODEL))
-    assert report.to_dict()["firmware"]["cores"]["cortex-m4f"]["flash_bytes"] == 120_000
+    file = measured({"shape": SHAPE, "cores": {"m4f": CORE}})
+    report = cost_report(network(), firmware=read_measurement(file, shape=SHAPE))
+    core = report.to_dict()["firmware"]["cores"]["m4f"]
+    # a window every 10 s has twice the samples of the 5 s that were counted
+    assert core["instructions_per_window"] == 8_000_000
     (counted,) = [p for p in report.projections if p.basis == "instructions"]
     assert counted.processor == "nRF52840 (this firmware)"
     assert counted.ms.low == pytest.approx(125.0)
@@ -357,37 +363,37 @@ def test_a_measurement_is_told_and_projected(measured):
         ("{", PackageIntegrityError, "cannot be read"),
         ("[" * 100_000, PackageIntegrityError, "cannot be read"),
         ([], PackageIncompatibleError, "no firmware measurement"),
-        ({"model": MODEL, "cores": {}}, PackageIncompatibleError, "no core"),
+        ({"shape": SHAPE, "cores": {}}, PackageIncompatibleError, "no core"),
         (
-            {"model": "other@1+00000000", "cores": {"cortex-m4f": CORE}},
+            {"shape": "00000000", "cores": {"m4f": CORE}},
             PackageIncompatibleError,
-            "measured with the model 'other",
+            "architecture '00000000'",
         ),
         (
-            {"model": MODEL, "cores": {"cortex-m4f": {**CORE, "ram_bytes": None}}},
+            {"shape": SHAPE, "cores": {"m4f": {**CORE, "workspace_bytes": None}}},
             PackageIncompatibleError,
-            "ram_bytes of cortex-m4f",
+            "workspace_bytes of m4f",
         ),
         (
-            {"model": MODEL, "cores": {"cortex-m4f": {**CORE, "text_bytes": -1}}},
+            {"shape": SHAPE, "cores": {"m4f": {**CORE, "flash_bytes": -1}}},
             PackageIncompatibleError,
-            "text_bytes of cortex-m4f",
+            "flash_bytes of m4f",
         ),
         (
-            {"model": MODEL, "cores": {"cortex-m3": 3}},
+            {"shape": SHAPE, "cores": {"m3": 3}},
             PackageIncompatibleError,
-            "cortex-m3",
+            "m3",
         ),
     ],
 )
 def test_a_measurement_that_is_none_is_refused(measured, content, error, word):
     with pytest.raises(error, match=word):
-        read_measurement(measured(content), model=MODEL)
+        read_measurement(measured(content), shape=SHAPE)
 
 
 def test_a_measurement_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(PackageIntegrityError, match=r"none\.json"):
-        read_measurement(tmp_path / "none.json", model=MODEL)
+        read_measurement(tmp_path / "none.json", shape=SHAPE)
 
 
 def test_the_page_needs_nothing_from_elsewhere():

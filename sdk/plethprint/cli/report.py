@@ -12,7 +12,7 @@ import typer
 from plethprint.cli.output import JsonOption, PackageOption, print_json
 
 if TYPE_CHECKING:
-    from plethprint.cost import Network
+    from plethprint.cost import FirmwareMeasurement, Network
     from plethprint.package import ModelPackage
 
 __all__ = ["register"]
@@ -27,7 +27,7 @@ def report(
     package: PackageOption = None,
     firmware: Annotated[
         Path | None,
-        typer.Option(help="measured.json of a firmware pack; without it, not told."),
+        typer.Option(help="measured.json of its firmware; default: the shipped counts."),
     ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write one self-contained page here.")
@@ -47,16 +47,15 @@ def report(
 
     Example: [bold]plethprint report --html cost.html[/bold]
     """
-    from plethprint.cost import cost_report, read_measurement
+    from plethprint.cost import cost_report
     from plethprint.cost.page import html_page
     from plethprint.cost.words import lines
     from plethprint.package import ModelPackage
 
     opened = ModelPackage.load(package)
-    measured = (
-        None if firmware is None else read_measurement(firmware, model=opened.model_id)
+    made = cost_report(
+        _network(opened), every_s=every_s, firmware=_measurement(opened, firmware)
     )
-    made = cost_report(_network(opened), every_s=every_s, firmware=measured)
     if html is not None:
         arguments = [f"--package {shlex.quote(str(package))}"] if package else []
         arguments += [f"--firmware {shlex.quote(str(firmware))}"] if firmware else []
@@ -118,6 +117,23 @@ def _network(package: ModelPackage) -> Network:
             for step in cost.steps
         ],
     )
+
+
+def _measurement(package: ModelPackage, given: Path | None) -> FirmwareMeasurement | None:
+    """Counts of this architecture's firmware; None where nobody has counted them."""
+    from plethprint.cost import read_measurement
+    from plethprint.errors import PackageIncompatibleError
+    from plethprint_quantize.firmware.footprint import MEASURED_FILE
+    from plethprint_quantize.firmware.plan import make_plan
+    from plethprint_quantize.flatbuffer import read_tflite
+
+    try:
+        plan = make_plan(read_tflite(package.read_bytes("encoder.tflite")))
+        return read_measurement(given or MEASURED_FILE, shape=plan.shape_id)
+    except PackageIncompatibleError:
+        if given is not None:
+            raise
+        return None  # another architecture than the one that was counted
 
 
 def _wire_bytes(package: ModelPackage) -> int:

@@ -113,14 +113,14 @@ def _firmware(report: CostReport) -> str:
     if report.firmware is None:
         return f"<p>{escape(NOT_MEASURED)}.</p>"
     return _table(
-        ("core", "instructions", "text", "rodata", "RAM", "stack"),
+        ("core", "instructions, all in", "of them the network", "flash", "RAM", "stack"),
         [
             (
                 name,
-                f"{core.instructions_per_window:,}",
-                f"{core.text_bytes:,} B",
-                f"{core.rodata_bytes:,} B",
-                f"{core.ram_bytes:,} B",
+                f"{core.instructions(report.every_s):,}",
+                f"{core.instructions_encode:,}",
+                f"{core.flash_bytes:,} B",
+                f"{core.workspace_bytes:,} B",
                 f"{core.stack_bytes:,} B",
             )
             for name, core in report.firmware.cores.items()

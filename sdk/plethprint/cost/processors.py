@@ -60,7 +60,7 @@ class Processor:
 
     name: str
     core: str
-    """As a firmware measurement names it, such as ``"cortex-m4f"``."""
+    """As a firmware measurement names it, such as ``"m4f"``."""
     clock_mhz: float | None
     ms_per_mmac: Band | None
     uj_per_mmac: Band | None
@@ -136,7 +136,7 @@ _NRF52840_POWER = (
 PROCESSORS: tuple[Processor, ...] = (
     Processor(
         "nRF52840 (tuned kernels)",
-        "cortex-m4f",
+        "m4f",
         _NRF52840_MHZ,
         _TUNED,
         _TUNED.times(_NRF52840_MW),
@@ -147,7 +147,7 @@ PROCESSORS: tuple[Processor, ...] = (
     ),
     Processor(
         "nRF52840 (plain kernels)",
-        "cortex-m4f",
+        "m4f",
         _NRF52840_MHZ,
         _PLAIN,
         _PLAIN.times(_NRF52840_MW),
@@ -159,7 +159,7 @@ PROCESSORS: tuple[Processor, ...] = (
     ),
     Processor(
         "nRF5340 (plain kernels)",
-        "cortex-m33",
+        "m33",
         128.0,
         _per_mmac(76.09, 316.16),
         None,
@@ -170,7 +170,7 @@ PROCESSORS: tuple[Processor, ...] = (
     ),
     Processor(
         "STM32U575",
-        "cortex-m33",
+        "m33",
         160.0,
         _per_mmac(28.99, 109.49),
         _per_mmac(664.0, 2565.0),
@@ -180,7 +180,7 @@ PROCESSORS: tuple[Processor, ...] = (
     ),
     Processor(
         "Apollo4 Plus",
-        "cortex-m4f",
+        "m4f",
         None,
         None,
         _per_mmac(450.0, 2000.0),

@@ -89,9 +89,12 @@ class CostReport:
             "firmware": None
             if self.firmware is None
             else {
-                "model": self.firmware.model,
+                "shape": self.firmware.shape,
                 "cores": {
-                    name: {**asdict(core), "flash_bytes": core.flash_bytes}
+                    name: {
+                        **asdict(core),
+                        "instructions_per_window": core.instructions(self.every_s),
+                    }
                     for name, core in self.firmware.cores.items()
                 },
             },
@@ -132,7 +135,7 @@ def cost_report(
     every_s
         Seconds between fingerprints, at most a minute; default: windows do not overlap.
     firmware
-        Counts of a firmware pack made from the same package; None where there are none.
+        Counts of the firmware of the same architecture; None where there are none.
     processors
         To project onto.
 
@@ -154,7 +157,7 @@ def cost_report(
     projections = [processor.from_macs(network.macs) for processor in processors]
     compute = {p.processor: p.uj for p in projections if p.uj is not None}
     if firmware is not None:
-        counted = _counted(firmware, processors)
+        counted = _counted(firmware, processors, every_s)
         projections += counted
         compute |= {p.processor: p.uj for p in counted if p.uj is not None}
     comparisons = [
@@ -187,7 +190,7 @@ def cost_report(
 
 
 def _counted(
-    firmware: FirmwareMeasurement, processors: Sequence[Processor]
+    firmware: FirmwareMeasurement, processors: Sequence[Processor], every_s: float
 ) -> list[Projection]:
     """Projections from counted instructions, one for each chip and not for each kernel."""
     found: dict[str, Projection] = {}
@@ -196,7 +199,7 @@ def _counted(
         made = (
             None
             if core is None
-            else processor.from_instructions(core.instructions_per_window)
+            else processor.from_instructions(core.instructions(every_s))
         )
         chip = processor.name.partition(" (")[0]
         if made is not None and chip not in found:

@@ -20,8 +20,9 @@ __all__ = [
 ]
 
 NOT_MEASURED = (
-    "not measured: no firmware measurement was given (--firmware fw/measured.json), so "
-    "that code size, RAM, stack and instructions are not told"
+    "not measured with this architecture, so that code size, RAM, stack and instructions "
+    "are not told: python -m plethprint_quantize.firmware.measure counts them, and "
+    "--firmware FILE reads what it wrote"
 )
 
 LEFT_OUT = (
@@ -109,8 +110,8 @@ def lines(report: CostReport) -> Iterator[str]:
     else:
         for name, core in report.firmware.cores.items():
             yield (
-                f"  {name:<14} {core.instructions_per_window:,} instructions, "
-                f"{core.flash_bytes:,} B flash, {core.ram_bytes:,} B RAM, "
+                f"  {name:<6} {core.instructions(report.every_s):>11,} instructions, "
+                f"{core.flash_bytes:,} B flash, {core.workspace_bytes:,} B RAM, "
                 f"{core.stack_bytes:,} B stack"
             )
     yield ""
