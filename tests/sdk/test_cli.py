@@ -14,6 +14,8 @@ import pytest
 
 from plethprint.cli.app import run
 from plethprint.cli.output import plain, print_json, sparkline
+from plethprint.cost import Band
+from plethprint.cost.words import band
 from plethprint.signature import TRUSTED_KEYS_ENV
 
 VERBS = (
@@ -405,6 +407,25 @@ def test_report_refuses_a_measurement_of_another_architecture(tmp_path, capsys):
     told = _fails(capsys, "report", "--firmware", file, "--html", page)
     assert "00000000" in told
     assert not page.exists()
+
+
+def test_the_docs_tell_what_the_report_of_the_shipped_package_tells(capsys):
+    assert run(["report", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    docs = Path(__file__).resolve().parents[2] / "docs" / "cost.md"
+    told = docs.read_text(encoding="utf-8")
+    for name in ("parameters", "macs", "constant_bytes", "activation_bytes"):
+        assert f"{made['network'][name]:,}" in told, name
+    for projection in made["projections"]:
+        for unit in ("ms", "uj"):
+            if projection[unit] is not None:
+                assert f"| {band(Band(**projection[unit]))} |" in told, projection
+    for core in ("m3", "m4f", "m33", "m55"):
+        counted = made["firmware"]["cores"][core]["instructions_per_window"]
+        assert f"| {counted / 1e6:.2f} M |" in told, core
+    for kept in made["storage_per_day"]:
+        if "own input" not in kept["what"]:
+            assert f"| {kept['bytes_per_day'] / 1e6:.2f} |" in told, kept
 
 
 def test_report_of_the_shipped_package_tells_what_its_firmware_was_counted_at(capsys):

@@ -396,6 +396,14 @@ def test_a_measurement_that_is_not_there_is_refused(tmp_path):
         read_measurement(tmp_path / "none.json", shape=SHAPE)
 
 
+@pytest.mark.parametrize("macs", [0, 1, 10**12])
+@pytest.mark.parametrize("every_s", [0.1, 60.0])
+def test_a_page_is_drawn_for_any_network_and_rhythm(macs, every_s):
+    page = html_page(cost_report(network(macs), every_s=every_s))
+    assert len(page) < 60_000
+    assert "nan" not in page
+
+
 def test_the_page_needs_nothing_from_elsewhere():
     page = html_page(cost_report(network()), command="plethprint report --html a&b.html")
     assert not re.search(r"(src|href|url\(|@import|<script|<link|https?:)", page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -43,7 +44,7 @@ def radio_curve(report: CostReport, *, most_bytes: int = 8000) -> str:
 
     Where a curve is above a processor's band, fingerprints pay; below it, raw streaming.
     """
-    width, height, left, foot = 720, 380, 70, 46
+    width, height, left, right, foot = 720, 380, 70, 30, 46
     points = list(range(100, most_bytes + 1, 100))
     curves = []
     for send_every_s in SEND_EVERY_S:
@@ -65,20 +66,21 @@ def radio_curve(report: CostReport, *, most_bytes: int = 8000) -> str:
     top = 1.1 * max(max(map(max, curves)), *(b.high for _, b in bands), 1.0)
 
     def x(count: float) -> float:
-        return left + (width - left - 10) * count / most_bytes
+        return left + (width - left - right) * count / most_bytes
 
     def y(uj: float) -> float:
         return height - foot - (height - foot - 10) * max(uj, 0.0) / top
 
     shapes = [
-        f"<rect x='{left}' y='10' width='{width - left - 10}' height='{height - foot - 10}'"
+        f"<rect x='{left}' y='10' width='{width - left - right}' "
+        f"height='{height - foot - 10}'"
         " fill='none' stroke='#bbb'/>"
     ]
     for (name, uj), colour in zip(bands, _COLOURS, strict=False):
         thick = max(y(uj.low) - y(uj.high), 1.0)
         shapes.append(
-            f"<rect x='{left}' y='{y(uj.high):.1f}' width='{width - left - 10}' "
-            f"height='{thick:.1f}' fill='{colour}' fill-opacity='.22'>"
+            f"<rect x='{left}' y='{y(uj.high):.1f}' width='{width - left - right}' "
+            f"height='{thick:.1f}' fill='{colour}' fill-opacity='.18' stroke='{colour}'>"
             f"<title>{escape(name)}: {band(uj)} uJ</title></rect>"
         )
     for saved, send_every_s, dash in zip(
@@ -97,9 +99,8 @@ def radio_curve(report: CostReport, *, most_bytes: int = 8000) -> str:
         for count in range(0, most_bytes + 1, 2000)
     ]
     shapes += [
-        f"<text x='{left - 6}' y='{y(share * top) + 4:.0f}' text-anchor='end'>"
-        f"{share * top:,.0f}</text>"
-        for share in (0.0, 0.25, 0.5, 0.75)
+        f"<text x='{left - 6}' y='{y(uj) + 4:.0f}' text-anchor='end'>{uj:,}</text>"
+        for uj in range(0, int(top), _round_step(top))
     ]
     shapes.append(
         f"<text x='{width / 2}' y='{height - 6}' text-anchor='middle'>raw bytes for each "
@@ -120,8 +121,15 @@ def radio_curve(report: CostReport, *, most_bytes: int = 8000) -> str:
     )
 
 
+def _round_step(top: float) -> int:
+    """About eight steps to the top, each a one, two or five and zeros."""
+    least = max(top / 8, 1.0)
+    power = 10 ** int(math.log10(least))
+    return next(n * power for n in (1, 2, 5, 10) if n * power >= least)
+
+
 def _bars(rows: Sequence[tuple[str, Band, str]], most: float, label: str) -> str:
-    width, left, right = 720, 190, 130
+    width, left, right = 720, 220, 130
     span = width - left - right
     shapes = []
     for place, (name, value, told) in enumerate(rows):
