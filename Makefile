@@ -76,8 +76,10 @@ picture: $(VENV)/.demo  ## draw docs/demo.svg, the README's picture, from a real
 	@$(BIN)/plethprint demo --virtual-time --svg docs/demo.svg $(DEMO_ARGS) > /dev/null
 	@echo "drew docs/demo.svg"
 
-bench: $(VENV)/.demo  ## time preprocessing, every installed runtime and the virtual wearer
-	@$(BIN)/plethprint bench
+# The peer is made by the converters of the training environment, which is not made for it.
+bench: $(VENV)/.demo  ## time every box and runtime; beside a published encoder where `make train` was
+	@if test -x $(TRAIN_BIN)/plethprint; then $(TRAIN_BIN)/plethprint bench --peer; else \
+	  $(BIN)/plethprint bench; echo "the comparison with a published encoder needs $(TRAIN_VENV): make $(TRAIN_VENV)/.train"; fi
 
 # Compilers and emulators come from Debian, and only what is missing is fetched. Without
 # apt-get the tests of what is missing are skipped, and say so.

@@ -31,6 +31,7 @@ from plethprint_distill.teacher import M2AE
 from plethprint_distill.windows import WindowSet
 
 __all__ = [
+    "STUDENT_FLOAT",
     "STUDENT_INT8",
     "Embedder",
     "baseline_embedders",
@@ -45,6 +46,8 @@ _LOGGER = logging.getLogger(__name__)
 
 Float32Array = npt.NDArray[np.float32]
 
+STUDENT_FLOAT = "float student"
+"""The same student before it was quantised; a row where its folder was given."""
 STUDENT_INT8 = "int8 student"
 """The row that every other is compared with."""
 
@@ -158,7 +161,7 @@ def float_student(folder: Path) -> Embedder:
     """
     student = load_student(folder)
     return Embedder(
-        "float student",
+        STUDENT_FLOAT,
         "ours",
         "ppg",
         partial(_student_unit, student),
