@@ -296,7 +296,8 @@ class Wearable:
         async with self._stream.subscribe() as (queue, stream_format):
             column = _chosen_column(stream_format.channels, channel)
             if polarity is None:
-                polarity = stream_format.channels[column].polarity
+                # Where nobody knows it, the pulse itself has to tell.
+                polarity = stream_format.channels[column].polarity or "auto"
             live = LiveFingerprints(
                 fingerprinter.stream(
                     stream_format.sample_rate_hz,

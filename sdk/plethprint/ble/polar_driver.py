@@ -27,8 +27,9 @@ _MOST_PARTS = 8  # of one response
 _METADATA = frozenset({4, 5, 6, 9, 14})  # frame types that hold gains and modes
 _FRAME_TYPE_AT = pmd.PMD_HEADER_BYTES - 1
 _UNKNOWN_POLARITY = 0
-# Which type of frame a wearable with so many channels sends; its settings do not say.
-_TYPE_OF_CHANNELS = {4: 0, 16: 7, 24: 8, 20: 10, 2: 13}
+# Which type of frame a wearable with so many channels sends; its settings do not say, nor
+# whether they count the status bits as a channel.
+_TYPE_OF_CHANNELS = {2: 13, 3: 13, 4: 0, 16: 7, 17: 7, 20: 10, 21: 10, 24: 8, 25: 8}
 _PPG, _SDK = pmd.PmdMeasurement.PPG, pmd.PmdMeasurement.SDK_MODE
 
 
