@@ -77,7 +77,7 @@ class Optics:
         ambient = 0.02 + 0.005 * np.sin(2 * np.pi * at_s / 60.0)
         lit = self._gains > 0
         seen = np.where(lit, light[:, np.newaxis] * self._gains, ambient[:, np.newaxis])
-        return np.rint(seen * self._full_scale).astype(np.int32)
+        return np.asarray(np.rint(seen * self._full_scale), np.int32)
 
     def contact(self, start_index: int, count: int) -> npt.NDArray[np.bool_]:
         """Whether the sensor touches the skin, for each sample."""

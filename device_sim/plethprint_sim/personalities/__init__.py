@@ -31,6 +31,7 @@ class VirtualPersonality:
 PERSONALITIES: dict[str, VirtualPersonality] = {
     "open": VirtualPersonality("plethprint_sim.wearable", "VirtualWearable", 125.0),
     "polar": VirtualPersonality("plethprint_sim.personalities.polar", "VirtualPolar", 55.0),
+    "muse": VirtualPersonality("plethprint_sim.personalities.muse", "VirtualMuse", 64.0),
 }
 """By the name that ``plethprint.connect(personality=...)`` takes."""
 

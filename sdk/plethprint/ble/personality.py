@@ -149,10 +149,11 @@ class Personality:
 
 def personalities() -> tuple[Personality, ...]:
     """Return the known personalities, the preferred one first."""
+    from plethprint.ble.muse_driver import MUSE
     from plethprint.ble.open_driver import OPEN
     from plethprint.ble.polar_driver import POLAR
 
-    return (OPEN, POLAR)
+    return (OPEN, POLAR, MUSE)
 
 
 def personality_named(name: str) -> Personality:
