@@ -25,7 +25,7 @@ from plethprint.ble.scan import BluetoothBackend, FoundWearable, scan
 from plethprint.block import Block
 from plethprint.clock import HostClock
 from plethprint.errors import FingerprintMismatchError, ProtocolError
-from plethprint.live_fingerprints import LiveFingerprint, LiveFingerprints
+from plethprint.live_fingerprints import LiveFingerprint, LiveFingerprints, demand_rate
 from plethprint.live_stream import LiveStream, StreamOptions
 from plethprint.polarity import Polarity
 
@@ -289,11 +289,14 @@ class Wearable:
         ------
         PackageError, EncoderError
             The model cannot be used.
+        SampleRateError
+            The wearable is too slow for the shape of a pulse.
         LinkLostError
             The link was lost and did not come back.
         """
         fingerprinter = self._loaded()
         async with self._stream.subscribe() as (queue, stream_format):
+            demand_rate(stream_format.sample_rate_hz)
             column = _chosen_column(stream_format.channels, channel)
             if polarity is None:
                 # Where nobody knows it, the pulse itself has to tell.
