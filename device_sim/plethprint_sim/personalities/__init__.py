@@ -32,6 +32,10 @@ PERSONALITIES: dict[str, VirtualPersonality] = {
     "open": VirtualPersonality("plethprint_sim.wearable", "VirtualWearable", 125.0),
     "polar": VirtualPersonality("plethprint_sim.personalities.polar", "VirtualPolar", 55.0),
     "muse": VirtualPersonality("plethprint_sim.personalities.muse", "VirtualMuse", 64.0),
+    "openring": VirtualPersonality(
+        "plethprint_sim.personalities.openring", "VirtualOpenRing", 25.0
+    ),
+    "colmi": VirtualPersonality("plethprint_sim.personalities.colmi", "VirtualColmi", 25.0),
 }
 """By the name that ``plethprint.connect(personality=...)`` takes."""
 

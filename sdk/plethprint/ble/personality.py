@@ -149,11 +149,13 @@ class Personality:
 
 def personalities() -> tuple[Personality, ...]:
     """Return the known personalities, the preferred one first."""
+    from plethprint.ble.colmi_driver import COLMI
     from plethprint.ble.muse_driver import MUSE
     from plethprint.ble.open_driver import OPEN
+    from plethprint.ble.openring_driver import OPENRING
     from plethprint.ble.polar_driver import POLAR
 
-    return (OPEN, POLAR, MUSE)
+    return (OPEN, POLAR, MUSE, OPENRING, COLMI)
 
 
 def personality_named(name: str) -> Personality:
