@@ -126,6 +126,11 @@ class Peripheral:
         """Whether a host is connected and the link encrypted."""
         return self._pump is not None and bool(self._pump.connection.is_encrypted)
 
+    @property
+    def first_sample_s(self) -> float:
+        """Event-loop time at which sample 0 of the source was taken."""
+        return self._booted().sampling.clock.host_time_s(0)
+
     def _booted(self) -> DeviceFirmware:
         if self._running is None:
             raise RuntimeError("the wearable is not switched on")

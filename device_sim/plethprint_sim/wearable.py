@@ -23,6 +23,7 @@ from plethprint_sim.device_clock import DeviceClock
 from plethprint_sim.firmware import DeviceEncoder, DeviceFingerprinter, Firmware
 from plethprint_sim.host_link import HostLink
 from plethprint_sim.peripheral import Peripheral
+from plethprint_sim.personalities import virtual_wearable
 from plethprint_sim.profile_service import OpenProfileService
 from plethprint_sim.radio import AirLink
 from plethprint_sim.sensor import PpgSource
@@ -206,7 +207,8 @@ async def serve(
     transport_name: str,
     source: PpgSource,
     *,
-    on_ready: Callable[[VirtualWearable], None] | None = None,
+    personality: str = "open",
+    on_ready: Callable[[Peripheral], None] | None = None,
     **options: Any,
 ) -> None:
     """Run a virtual wearable for the world outside, until its transport goes away.
@@ -224,19 +226,21 @@ async def serve(
         ``"tcp-server:127.0.0.1:9000"``.
     source : PpgSource
         What its sensor sees.
+    personality : str, optional
+        Protocol that it speaks, one of `plethprint_sim.personalities`.
     on_ready : callable, optional
         Told when the wearable advertises.
     **options
-        Further arguments of `VirtualWearable`.
+        Further arguments of the wearable's class, by default `VirtualWearable`.
 
     Raises
     ------
     ValueError
-        The transport's name is not understood.
+        The transport's name or the personality is not understood.
     OSError
         The transport cannot be opened, or no controller answers on it.
     """
-    wearable = VirtualWearable(source, **options)
+    wearable = virtual_wearable(personality, source, **options)
     async with await _open(transport_name) as transport:
         try:
             if transport_name.split(":")[0] in _OFFERS_A_CONTROLLER:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -100,8 +101,9 @@ class ColmiDriver(PlainDriver):
     async def _measured_rate(self) -> float:
         enough = asyncio.ensure_future(self._enough.wait())
         try:
+            either: set[asyncio.Future[Any]] = {enough, self._link.lost}
             await asyncio.wait(
-                {enough, self._link.lost},
+                either,
                 timeout=_MEASURE_S,
                 return_when=asyncio.FIRST_COMPLETED,
             )

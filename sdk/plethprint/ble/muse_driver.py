@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from plethprint.ble import muse_profile as muse
 from plethprint.ble.gatt import GattLink
@@ -83,8 +84,9 @@ class MuseDriver(PlainDriver):
         payload = muse.command_to_bytes(text)
         await self._link.write(muse.MUSE_CONTROL_UUID, text, payload, response=None)
         try:
+            either: set[asyncio.Future[Any]] = {self._reply, self._link.lost}
             await asyncio.wait(
-                {self._reply, self._link.lost},
+                either,
                 timeout=_REPLY_S,
                 return_when=asyncio.FIRST_COMPLETED,
             )
