@@ -22,6 +22,11 @@ import numpy as np
 from plethprint.ble.connection import Backoff, Connector
 from plethprint.ble.info import Channel, ChannelKind
 from plethprint.ble.scan import BluetoothBackend, FoundWearable, scan
+from plethprint.ble.standard_services import (
+    HeartRateMeasurement,
+    heart_rates,
+    read_battery_percent,
+)
 from plethprint.block import Block
 from plethprint.clock import HostClock
 from plethprint.errors import FingerprintMismatchError, ProtocolError
@@ -241,6 +246,38 @@ class Wearable:
         await connection.link.pair()
         self._paired = True
         self._calibration = await connection.driver.read_calibration()
+
+    async def battery_percent(self) -> int | None:
+        """Read the wearable's battery level, 0..100; None when it tells none.
+
+        Raises
+        ------
+        LinkError
+            The link failed.
+        ProtocolError
+            What came is no battery level.
+        """
+        return await read_battery_percent(self._stream.connection.link)
+
+    async def heart_rates(self) -> AsyncGenerator[HeartRateMeasurement, None]:
+        """Stream what the wearable's own Heart Rate service tells, about once a second.
+
+        It is the maker's algorithm, not ours, and ends with the link it began on.
+
+        Yields
+        ------
+        HeartRateMeasurement
+            ``bpm`` is 0 while the wearable has no reading.
+
+        Raises
+        ------
+        ProtocolError
+            The wearable has no such service.
+        LinkLostError, LinkTimeoutError
+            The link dropped, or the service fell silent.
+        """
+        async for measurement in heart_rates(self._stream.connection.link):
+            yield measurement
 
     async def frames(self) -> AsyncGenerator[Block, None]:
         """Stream raw PPG: blocks in order, each sample once, gaps told.
