@@ -260,3 +260,22 @@ def test_gains_and_modes_between_the_frames_are_no_errors(play: Play) -> None:
             return wearable
 
     assert play(scenario, wearable=device).stats.decode_errors == 1
+
+
+def test_the_services_of_the_sig_stand_beside_it(play: Play) -> None:
+    async def scenario(world: VirtualWorld) -> None:
+        async with session(world) as wearable:
+            assert await wearable.battery_percent() == 64
+            driver = wearable._stream.connection.driver
+            assert isinstance(driver, PolarDriver)
+            assert driver.device.manufacturer == "Polar Electro Oy"
+            assert wearable.info.firmware == "2.2.0"
+            frames = asyncio.ensure_future(taken(wearable.frames(), 20.0))
+            told = await taken(wearable.heart_rates(), 20.0)
+            await frames
+            assert len(told) >= 18
+            truth = worn(55).beat_times_s(0.0, 20.0)
+            assert told[-1].bpm == pytest.approx(60 / np.diff(truth).mean(), rel=0.1)
+
+    device = VirtualPolar(worn(55), battery_percent=64, firmware_version="2.2.0")
+    play(scenario, wearable=device)

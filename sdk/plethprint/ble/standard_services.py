@@ -1,18 +1,30 @@
 """The Bluetooth SIG's services that stand beside a PPG service in most wearables.
 
 Heart Rate (0x180D), Battery (0x180F) and Device Information (0x180A). Layouts after the
-SIG's GATT Specification Supplement; no Bluetooth is done here except by
-`read_device_information`, which asks for what is there and takes what comes.
+SIG's GATT Specification Supplement. The codecs are pure; `read_device_information`,
+`read_battery_percent` and `heart_rates` ask a link for what is there and take what comes.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import enum
+import logging
 import struct
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from plethprint.errors import FrameError, LinkLostError, LinkTimeoutError, PlethprintError
+from plethprint.ble.answers import Answers
+from plethprint.errors import (
+    FrameError,
+    LinkError,
+    LinkLostError,
+    LinkTimeoutError,
+    PlethprintError,
+    ProtocolError,
+)
 
 if TYPE_CHECKING:
     from plethprint.ble.gatt import GattLink
@@ -26,6 +38,7 @@ __all__ = [
     "DeviceInformation",
     "HeartRateMeasurement",
     "battery_percent",
+    "heart_rates",
     "read_battery_percent",
     "read_device_information",
     "sig_uuid",
@@ -61,7 +74,10 @@ _TEXT_UUIDS = {
     "firmware": sig_uuid(0x2A26),
     "hardware": sig_uuid(0x2A27),
 }
+_LOGGER = logging.getLogger(__name__)
+
 _LONGEST_TEXT = 64
+_SILENT_S = 30.0  # wearables tell their heart rate about once a second
 _RR_PER_S = 1024
 _U16 = struct.Struct("<H")
 
@@ -221,3 +237,34 @@ async def read_battery_percent(link: GattLink) -> int | None:
     if BATTERY_UUID not in link.service_uuids:
         return None
     return battery_percent(await link.read(BATTERY_LEVEL_UUID, "the battery level"))
+
+
+async def heart_rates(link: GattLink) -> AsyncGenerator[HeartRateMeasurement, None]:
+    """Subscribe to the Heart Rate service and give what it tells, about once a second.
+
+    What is no measurement is skipped.
+
+    Raises
+    ------
+    ProtocolError
+        The wearable has no such service.
+    LinkLostError, LinkTimeoutError
+        The link dropped, or the service fell silent.
+    """
+    if HEART_RATE_UUID not in link.service_uuids:
+        raise ProtocolError("the wearable has no Heart Rate service")
+    told = Answers(link)
+    await link.subscribe(HEART_RATE_MEASUREMENT_UUID, "heart rate", told.put)
+    try:
+        while True:
+            deadline_s = asyncio.get_running_loop().time() + _SILENT_S
+            raw = await told.get("the heart rate", deadline_s)
+            try:
+                measurement = HeartRateMeasurement.from_bytes(raw)
+            except FrameError as error:
+                _LOGGER.debug("%s", error)
+                continue
+            yield measurement
+    finally:
+        with contextlib.suppress(LinkError, ProtocolError):
+            await link.unsubscribe(HEART_RATE_MEASUREMENT_UUID, "heart rate")
