@@ -133,7 +133,7 @@ class LiveStream:
         """Counts up to now."""
         timeline = self._timeline
         counts = {} if timeline is None else asdict(timeline.counts)
-        return StreamStatistics(
+        statistics = StreamStatistics(
             **counts,
             reconnects=self._reconnects,
             stalls=self._stalls,
@@ -144,6 +144,8 @@ class LiveStream:
             clock_drift_ppm=0.0 if timeline is None else timeline.clock.drift_ppm,
             stream_sha256=self._digest.hexdigest(),
         )
+        told = self._format is None or self._format.tells_loss
+        return statistics if told else statistics.with_losses_unknown()
 
     async def open(self) -> None:
         """Establish the first link and begin to watch over it."""

@@ -22,10 +22,15 @@ import numpy as np
 from plethprint.ble.connection import Backoff, Connector
 from plethprint.ble.info import Channel, ChannelKind
 from plethprint.ble.scan import BluetoothBackend, FoundWearable, scan
+from plethprint.ble.standard_services import (
+    HeartRateMeasurement,
+    heart_rates,
+    read_battery_percent,
+)
 from plethprint.block import Block
 from plethprint.clock import HostClock
 from plethprint.errors import FingerprintMismatchError, ProtocolError
-from plethprint.live_fingerprints import LiveFingerprint, LiveFingerprints
+from plethprint.live_fingerprints import LiveFingerprint, LiveFingerprints, demand_rate
 from plethprint.live_stream import LiveStream, StreamOptions
 from plethprint.polarity import Polarity
 
@@ -242,6 +247,38 @@ class Wearable:
         self._paired = True
         self._calibration = await connection.driver.read_calibration()
 
+    async def battery_percent(self) -> int | None:
+        """Read the wearable's battery level, 0..100; None when it tells none.
+
+        Raises
+        ------
+        LinkError
+            The link failed.
+        ProtocolError
+            What came is no battery level.
+        """
+        return await read_battery_percent(self._stream.connection.link)
+
+    async def heart_rates(self) -> AsyncGenerator[HeartRateMeasurement, None]:
+        """Stream what the wearable's own Heart Rate service tells, about once a second.
+
+        It is the maker's algorithm, not ours, and ends with the link it began on.
+
+        Yields
+        ------
+        HeartRateMeasurement
+            ``bpm`` is 0 while the wearable has no reading.
+
+        Raises
+        ------
+        ProtocolError
+            The wearable has no such service.
+        LinkLostError, LinkTimeoutError
+            The link dropped, or the service fell silent.
+        """
+        async for measurement in heart_rates(self._stream.connection.link):
+            yield measurement
+
     async def frames(self) -> AsyncGenerator[Block, None]:
         """Stream raw PPG: blocks in order, each sample once, gaps told.
 
@@ -289,14 +326,18 @@ class Wearable:
         ------
         PackageError, EncoderError
             The model cannot be used.
+        SampleRateError
+            The wearable is too slow for the shape of a pulse.
         LinkLostError
             The link was lost and did not come back.
         """
         fingerprinter = self._loaded()
         async with self._stream.subscribe() as (queue, stream_format):
+            demand_rate(stream_format.sample_rate_hz)
             column = _chosen_column(stream_format.channels, channel)
             if polarity is None:
-                polarity = stream_format.channels[column].polarity
+                # Where nobody knows it, the pulse itself has to tell.
+                polarity = stream_format.channels[column].polarity or "auto"
             live = LiveFingerprints(
                 fingerprinter.stream(
                     stream_format.sample_rate_hz,

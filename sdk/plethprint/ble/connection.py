@@ -118,6 +118,7 @@ class Connector:
         self._timeout_s = timeout_s
         self._pair = pair
         self._host_time = host_time
+        self._driver: Driver | None = None  # of the newest link
 
     async def first(self) -> Connection:
         """Establish the first link; a link that dies on the way is tried again.
@@ -156,6 +157,8 @@ class Connector:
             await link.connect()
             personality = self._spoken(found, link)
             driver = personality.driver(link, self._host_time)
+            if self._driver is not None:
+                driver.succeed(self._driver)
             await driver.open()
             paired, calibration = await self._secure(link, driver)
         except BaseException:
@@ -163,6 +166,7 @@ class Connector:
             raise
         # From now on it is this very wearable, whatever else advertises.
         self._address, self._personality = found.address, personality
+        self._driver = driver
         return Connection(found, link, driver, paired, calibration)
 
     def _client_of(
