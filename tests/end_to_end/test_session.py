@@ -16,6 +16,8 @@ pytest.importorskip("bumble", reason="needs the `sim` extra")
 
 import plethprint
 from plethprint.ble import open_profile as profile
+from plethprint.ble.open_driver import OpenDriver
+from plethprint.ble.personality import Personality
 from plethprint.block import Block, GapCause
 from plethprint.errors import (
     ControlError,
@@ -23,7 +25,9 @@ from plethprint.errors import (
     LinkTimeoutError,
     PairingError,
     ProtocolError,
+    UnencryptedLinkError,
     WearableNotFoundError,
+    WrongPersonalityError,
 )
 from plethprint.fingerprinter import Fingerprinter
 from plethprint.live_fingerprints import LiveFingerprint
@@ -31,6 +35,7 @@ from plethprint.package import ModelPackage
 from plethprint.session import Backoff, Wearable, connect, scan
 from plethprint.signal import PPG
 from plethprint_sim import WearerStream
+from plethprint_sim.central import just_works
 from plethprint_sim.wearable import VirtualWearable
 from plethprint_sim.world import VirtualWorld
 
@@ -682,7 +687,7 @@ def test_pairing_is_done_at_once_or_never_or_when_needed(
 ) -> None:
     async def scenario(world: VirtualWorld) -> tuple[bool, Any]:
         (worn,) = world.wearables
-        async with session(world, pair=pair) as wearable:
+        async with session(world, pair=pair, allow_unencrypted=True) as wearable:
             assert worn.is_encrypted == wearable.paired
             if pair is False:
                 assert wearable.calibration is None
@@ -695,22 +700,88 @@ def test_pairing_is_done_at_once_or_never_or_when_needed(
     assert len(calibration.channels) == 1
 
 
-def test_refused_pairing_is_an_error_only_when_pairing_was_asked_for(
+def test_an_open_link_is_refused_unless_it_was_allowed(
     play: Play, make_wearable: Callable[..., VirtualWearable]
 ) -> None:
-    async def forced(world: VirtualWorld) -> None:
-        with pytest.raises(PairingError):
-            async with session(world, pair=True):
+    async def refused(world: VirtualWorld) -> None:
+        (worn,) = world.wearables
+        for pair in (True, None):
+            with pytest.raises(PairingError):
+                async with session(world, pair=pair):
+                    pass
+            await asyncio.sleep(0.1)  # the goodbye is on its way
+            assert not worn.is_connected
+        with pytest.raises(UnencryptedLinkError, match="allow_unencrypted=True"):
+            async with session(world, pair=False):
                 pass
 
     async def lenient(world: VirtualWorld) -> None:
-        async with session(world) as wearable:
+        async with session(world, allow_unencrypted=True) as wearable:
             assert not wearable.paired
             assert wearable.calibration is None
             assert len(await blocks_for(wearable, 2.0)) > 10
 
-    play(forced, wearable=make_wearable(refuse_pairing=True))
+    play(refused, wearable=make_wearable(refuse_pairing=True))
     play(lenient, wearable=make_wearable(refuse_pairing=True))
+
+
+def test_legacy_pairing_is_a_downgrade_and_refused(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def legacy(connection: Any) -> Any:
+        config = just_works(connection)
+        config.sc = False
+        return config
+
+    monkeypatch.setattr("plethprint_sim.wearable.just_works", legacy)
+
+    async def refused(world: VirtualWorld) -> None:
+        with pytest.raises(UnencryptedLinkError, match="LE Secure Connections"):
+            async with session(world):
+                pass
+
+    async def allowed(world: VirtualWorld) -> None:
+        async with session(world, pair=True, allow_unencrypted=True) as wearable:
+            assert wearable.paired
+
+    play(refused)
+    play(allowed)
+
+
+def test_another_wearable_than_asked_for_is_told(play: Play) -> None:
+    class Other(Personality):
+        def is_offered_by(self, service_uuids: Any) -> bool:
+            return False
+
+    async def scenario(world: VirtualWorld) -> None:
+        with pytest.raises(WrongPersonalityError, match="does not speak the open protocol"):
+            async with session(world, personality="open", name="pleth-01"):
+                pass
+        await asyncio.sleep(0.1)
+        assert not world.wearables[0].is_connected
+
+    other = Other("open", profile.SERVICE_UUID, OpenDriver)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("plethprint.ble.connection.personality_named", lambda _: other)
+        play(scenario)
+
+
+def test_a_scan_lists_only_what_fits_its_filters(play: Play) -> None:
+    async def scenario(world: VirtualWorld) -> list[int]:
+        (worn,) = world.wearables
+        filters: list[dict[str, Any]] = [
+            {},
+            {"name": "PLETH-*"},
+            {"address": worn.address.lower()},
+            {"personality": "open"},
+            {"min_rssi_dbm": -127},
+            {"name": "ring-*"},
+            {"address": "D2:00:00:00:00:99"},
+            {"min_rssi_dbm": 127},
+        ]
+        return [len(await scan(1.0, backend=world.backend, **f)) for f in filters]
+
+    assert play(scenario) == [1, 1, 1, 1, 1, 0, 0, 0]
 
 
 def test_a_damaged_calibration_is_told_and_the_stream_goes_on(

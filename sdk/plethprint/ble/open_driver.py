@@ -253,4 +253,4 @@ def _chosen_mask(info: profile.Info, wanted: Sequence[int] | None, mtu: int) -> 
     return 1
 
 
-OPEN = Personality("open", profile.SERVICE_UUID, OpenDriver)
+OPEN = Personality("open", profile.SERVICE_UUID, OpenDriver, offers_pairing=True)

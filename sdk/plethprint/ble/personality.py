@@ -7,7 +7,7 @@ everything behind them stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -125,6 +125,12 @@ class Personality:
     """Service that such a wearable advertises, lower case."""
     driver: Callable[[GattLink, Callable[[], float]], Driver]
     """Makes the host's side for one link; also takes what tells the host time (Unix, s)."""
+    offers_pairing: bool = False
+    """Whether its wearables can be paired with: then they are, unless told otherwise."""
+
+    def is_offered_by(self, service_uuids: Collection[str]) -> bool:
+        """Whether a wearable with these services (lower case) speaks it."""
+        return self.service_uuid in service_uuids
 
 
 def personalities() -> tuple[Personality, ...]:
