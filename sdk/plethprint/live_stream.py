@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import asdict
 
 from plethprint.ble.connection import Connection, Connector
 from plethprint.ble.personality import StreamFormat
 from plethprint.block import Block
 from plethprint.bounded_queue import BoundedQueue
-from plethprint.clock import HostClock
+from plethprint.clock import HostClock, TimeExchange
 from plethprint.device_fingerprints import DeviceFingerprints
 from plethprint.errors import LinkError, PlethprintError, ProtocolError
 from plethprint.fingerprint import Fingerprint
 from plethprint.frame_intake import FrameIntake
 from plethprint.link_keeper import LinkKeeper
 from plethprint.silence import Silence
+from plethprint.stream_clock import StreamClock
 from plethprint.stream_options import StreamOptions
 from plethprint.stream_statistics import StreamStatistics
+from plethprint.time_exchanges import TimeExchanges
 from plethprint.timeline import Timeline
 
 __all__ = ["LiveStream", "StreamOptions"]
-
-_LOGGER = logging.getLogger(__name__)
 
 _MAX_EARLY = 256  # notifications kept until the answer to START
 
@@ -75,6 +73,8 @@ class LiveStream:
         self._start_cut_short = False  # START may have reached it: nobody waited to hear
         self._wanted: object | None = None  # stands for the stream whose frames are taken
         self._dropped = 0
+        self._exchanged = 0
+        self._exchanges = TimeExchanges(self._on_exchange, seed=options.backoff.seed)
 
     @property
     def connection(self) -> Connection:
@@ -95,19 +95,22 @@ class LiveStream:
     @property
     def statistics(self) -> StreamStatistics:
         """Counts up to now."""
-        timeline = self._timeline
-        counts = {} if timeline is None else asdict(timeline.counts)
-        return StreamStatistics(
-            **counts,
+        return StreamStatistics.of(
+            self._timeline,
             reconnects=self._keeper.reconnects,
             stalls=self._silence.stalls,
             decode_errors=self._intake.decode_errors + self._device_prints.decode_errors,
             device_fingerprints=self._device_prints.received,
             dropped_fingerprints=self._device_prints.dropped,
             dropped_frames=self._dropped + sum(queue.dropped for queue in self._queues),
-            clock_drift_ppm=0.0 if timeline is None else timeline.clock.drift_ppm,
+            time_exchanges=self._exchanged,
             stream_sha256=self._intake.sha256,
         )
+
+    @property
+    def stream_clock(self) -> StreamClock | None:
+        """Sample index to host time; None while nothing streams."""
+        return None if self._timeline is None else self._timeline.stream_clock()
 
     async def open(self) -> None:
         """Establish the first link and begin to watch over it."""
@@ -116,6 +119,7 @@ class LiveStream:
     async def close(self) -> None:
         """Stop the stream, end every consumer's iteration, disconnect; leave no task."""
         try:
+            await self._exchanges.end()
             await self._keeper.stop_watching()
             connection = self._keeper.last_connection
             if connection is not None and self._streaming and not connection.link.is_lost:
@@ -236,6 +240,7 @@ class LiveStream:
                 "open a new session"
             )
         self._silence.begin()
+        self._exchanges.begin(connection.driver)
         ready = True
         for payload, arrival_s in early:
             self._on_payload(payload, arrival_s, connection)
@@ -244,6 +249,7 @@ class LiveStream:
         async with self._start_stop:
             if self._queues or not (self._streaming or self._start_cut_short):
                 return
+            await self._exchanges.end()
             with contextlib.suppress(PlethprintError):
                 await self.connection.driver.stop()
             self._streaming = self._start_cut_short = False
@@ -260,6 +266,11 @@ class LiveStream:
             self._silence.hear(len(frame.counts) / self._format.sample_rate_hz)
             self._hand_out(self._timeline.push(frame, arrival_s))
 
+    def _on_exchange(self, exchange: TimeExchange) -> None:
+        if self._timeline is not None:
+            self._exchanged += 1
+            self._timeline.observe_exchange(exchange)
+
     def _hand_out(self, blocks: Sequence[Block]) -> None:
         for block in blocks:
             for queue in self._queues:
@@ -268,6 +279,7 @@ class LiveStream:
     # What the keeper of the link asks for.
 
     def _on_lost(self) -> None:
+        self._exchanges.begin(None)
         if self._streaming and self._timeline is not None:
             self._hand_out(self._timeline.link_lost())
 
@@ -281,6 +293,7 @@ class LiveStream:
             await self._device_prints.start(connection.driver)
 
     def _on_failure(self, error: LinkError | ProtocolError) -> None:
+        self._exchanges.begin(None)
         self._streaming = False
         self._wanted = None
         for queue in self._queues:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from plethprint.fingerprint import Fingerprint
     from plethprint.fingerprinter import Fingerprinter
     from plethprint.package import ModelPackage
+    from plethprint.stream_clock import StreamClock
     from plethprint.stream_statistics import StreamStatistics
 
 __all__ = ["Wearable"]
@@ -85,6 +86,21 @@ class Wearable:
         """Rate of the stream; None before it was first started."""
         stream_format = self._stream.format
         return None if stream_format is None else stream_format.sample_rate_hz
+
+    def stream_clock(self) -> StreamClock:
+        """When which sample was taken, on the host's clock, as far as known now.
+
+        `plethprint.stream_clock.align` puts those of two wearables side by side.
+
+        Raises
+        ------
+        ProtocolError
+            Nothing streams, or nothing came yet.
+        """
+        clock = self._stream.stream_clock
+        if clock is None:
+            raise ProtocolError("the stream's clock is known only while frames are taken")
+        return clock
 
     async def pair(self) -> None:
         """Pair now, and read what only an encrypted link shows.
