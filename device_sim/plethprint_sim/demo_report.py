@@ -58,8 +58,8 @@ class DemoWindow:
     """Share of the 10 nearest reference windows that both sides name, 0 to 1."""
     compute_ms: float
     """Time that this window takes from samples to fingerprint here, measured."""
-    missing_samples: int
-    """Samples absent so far."""
+    missing_samples: int | None
+    """Samples absent so far; None where nobody can know."""
     link_gaps: int
     """Times the link was away so far."""
 
@@ -82,7 +82,7 @@ class DemoReport:
     fingerprints: int
     frames: int
     samples: int
-    missing_samples: int
+    missing_samples: int | None
     duplicates: int
     link_gaps: int
     reconnects: int

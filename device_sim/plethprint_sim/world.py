@@ -12,8 +12,8 @@ from bumble.transport.common import AsyncPipeSink
 
 from plethprint_sim.air_controller import AirController
 from plethprint_sim.backend import BumbleBackend
+from plethprint_sim.peripheral import Peripheral
 from plethprint_sim.radio import SUPERVISION_TIMEOUT, AirLink, AirStatistics
-from plethprint_sim.wearable import VirtualWearable
 
 __all__ = ["VirtualWorld"]
 
@@ -25,7 +25,8 @@ class VirtualWorld:
 
     Parameters
     ----------
-    *wearables : VirtualWearable
+    *wearables : Peripheral
+        Such as `VirtualWearable`, or another of `plethprint_sim.personalities`.
         Switched on when the world begins, off when it ends.
     seed : int
         Same seed, same fate for every packet. On virtual time
@@ -57,7 +58,7 @@ class VirtualWorld:
 
     def __init__(
         self,
-        *wearables: VirtualWearable,
+        *wearables: Peripheral,
         seed: int = 0,
         operation_timeout_s: float = 30.0,
         **radio: Any,

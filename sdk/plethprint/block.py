@@ -21,16 +21,19 @@ class TimelineFrame(Protocol):
     """What the timeline needs of a decoded frame; `ble.open_profile.PpgFrame` has it."""
 
     @property
-    def sequence(self) -> int:
-        """Number of the frame, u16, wraps around."""
+    def sequence(self) -> int | None:
+        """Number of the frame, u16, wraps around; None where frames are not numbered."""
 
     @property
     def first_index(self) -> int:
         """Index of the first sample, u32, wraps around; skipped samples count too."""
 
     @property
-    def device_time_us(self) -> int:
-        """Device time of the first sample, microseconds, u32, wraps around (71.6 min)."""
+    def device_time_us(self) -> int | None:
+        """Device time of the first sample, microseconds, u32, wraps around (71.6 min).
+
+        None where the device tells no time.
+        """
 
     @property
     def overflow_frames(self) -> int:

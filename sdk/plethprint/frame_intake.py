@@ -6,8 +6,8 @@ import hashlib
 import logging
 import re
 
-from plethprint.ble.frame import PpgFrame
 from plethprint.ble.personality import Driver
+from plethprint.block import TimelineFrame
 from plethprint.errors import FrameError
 
 __all__ = ["LONGEST_NOTIFICATION_BYTES", "FrameIntake"]
@@ -38,7 +38,7 @@ class FrameIntake:
         """SHA-256 over every notification so far, in order of arrival."""
         return self._digest.hexdigest()
 
-    def decode(self, payload: bytes, driver: Driver, channels: int) -> PpgFrame | None:
+    def decode(self, payload: bytes, driver: Driver, channels: int) -> TimelineFrame | None:
         """Decode one notification of a stream of so many channels; None when it is none."""
         self._digest.update(payload)
         try:

@@ -8,10 +8,35 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from plethprint.block import INTERPOLATED_GAP_S, Block, GapCause
+from plethprint.errors import SampleRateError
 from plethprint.fingerprint import Fingerprint
 from plethprint.fingerprinter import FingerprintStream
+from plethprint.resample import MIN_RATE_HZ
 
-__all__ = ["LiveFingerprint", "LiveFingerprints"]
+__all__ = ["LiveFingerprint", "LiveFingerprints", "demand_rate"]
+
+
+def demand_rate(sample_rate_hz: float) -> None:
+    """Refuse a stream too slow for the shape of a pulse.
+
+    Raises
+    ------
+    SampleRateError
+        Below the rate that the model's preprocessing needs.
+
+    Examples
+    --------
+    >>> demand_rate(4.17)
+    Traceback (most recent call last):
+        ...
+    plethprint.errors.SampleRateError: the wearable sends 4.17 samples a second, and a \
+fingerprint needs at least 20; `frames()` gives them as they are
+    """
+    if not sample_rate_hz >= MIN_RATE_HZ:  # also refuses NaN
+        raise SampleRateError(
+            f"the wearable sends {sample_rate_hz:g} samples a second, and a fingerprint "
+            f"needs at least {MIN_RATE_HZ:g}; `frames()` gives them as they are"
+        )
 
 
 @dataclass(frozen=True, eq=False)

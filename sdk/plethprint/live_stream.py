@@ -95,7 +95,7 @@ class LiveStream:
     @property
     def statistics(self) -> StreamStatistics:
         """Counts up to now."""
-        return StreamStatistics.of(
+        statistics = StreamStatistics.of(
             self._timeline,
             reconnects=self._keeper.reconnects,
             stalls=self._silence.stalls,
@@ -106,6 +106,8 @@ class LiveStream:
             time_exchanges=self._exchanged,
             stream_sha256=self._intake.sha256,
         )
+        told = self._format is None or self._format.tells_loss
+        return statistics if told else statistics.with_losses_unknown()
 
     @property
     def stream_clock(self) -> StreamClock | None:

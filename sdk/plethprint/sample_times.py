@@ -46,8 +46,13 @@ class SampleTimes:
         """Whether the device's clock agrees with its own sample index."""
         return self._trusted
 
-    def observe(self, index: int, device_time_us: int) -> None:
-        """Take an anchor: the device took sample `index` at `device_time_us` (u32)."""
+    def observe(self, index: int, device_time_us: int | None) -> None:
+        """Take an anchor: the device took sample `index` at `device_time_us` (u32).
+
+        A device without a clock (None) teaches nothing: the index is its clock.
+        """
+        if device_time_us is None:
+            return
         if not self._index:
             self._index.append(index)
             self._device_us.append(device_time_us)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,18 +17,19 @@ class StreamStatistics:
     """Counts of one session since its start; `Wearable.stats` makes one on each read.
 
     Every absent sample has exactly one cause: ``missing_samples`` is the sum of
-    ``lost_samples``, ``overflow_samples`` and ``link_gap_samples``.
+    ``lost_samples``, ``overflow_samples`` and ``link_gap_samples``. Where the wearable's
+    protocol has nothing to see losses by, missing and lost are None: nobody knows.
     """
 
     frames: int = 0
     """Frames decoded, duplicates and late ones included."""
     samples: int = 0
     """Samples handed on, each once and in order."""
-    missing_samples: int = 0
+    missing_samples: int | None = 0
     """Samples that the device took and that never arrived, whatever the cause."""
-    lost_frames: int = 0
+    lost_frames: int | None = 0
     """Frames that the device sent on a live link and that did not arrive in time."""
-    lost_samples: int = 0
+    lost_samples: int | None = 0
     """Samples in lost frames, and those that the device skipped without saying why."""
     overflow_samples: int = 0
     """Samples that the device dropped because its own buffer was full, by its word."""
@@ -86,6 +87,10 @@ class StreamStatistics:
             clock_uncertainty_s=within_s if math.isfinite(within_s) else None,
             **others,
         )
+
+    def with_losses_unknown(self) -> StreamStatistics:
+        """Return the same counts without those that nobody can know."""
+        return replace(self, missing_samples=None, lost_frames=None, lost_samples=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON form, by field name."""

@@ -75,7 +75,7 @@ class _Line:
     """Where the stream stands: what the next frame should look like."""
 
     next_index: int
-    next_sequence: int
+    next_sequence: int | None  # None where frames are not numbered
     overflow_frames: int
     highest_index: int
     last_arrival_s: float
@@ -118,7 +118,7 @@ class Timeline:
         self._reorder_s = reorder_s
         self._line: _Line | None = None
         self._times = SampleTimes(sample_rate_hz)
-        self._seen: deque[tuple[int, ...]] = deque(maxlen=_HISTORY)
+        self._seen: deque[tuple[int | None, ...]] = deque(maxlen=_HISTORY)
         self._given_up: deque[tuple[int, int]] = deque(maxlen=_HISTORY)
         self._suspect: tuple[TimelineFrame, float] | None = None
         self._link_gap = False
@@ -286,7 +286,7 @@ class Timeline:
             before, before_arrival_s = suspect
             expected = before.first_index + len(before.counts)
             follows = _signed(frame.first_index - expected, 32) == 0
-            if follows and _signed(frame.sequence - before.sequence - 1, 16) == 0:
+            if follows and frame.sequence == _following(before.sequence):
                 self.counts.stray_frames -= 1
                 blocks = self._restart(before, before_arrival_s)
                 self.counts.frames -= 1  # pushed again, not received again
@@ -307,9 +307,9 @@ class Timeline:
             # Samples are absent but no frame is under way: the device skipped them.
             missing = first.index - line.next_index
             skipped = (
-                first.frame.sequence == line.next_sequence
-                or self._overflowed(line, first, missing) == missing
-            )
+                first.frame.sequence is not None
+                and first.frame.sequence == line.next_sequence
+            ) or self._overflowed(line, first, missing) == missing
             patience_over = (
                 len(line.waiting) > self._reorder_frames
                 or arrival_s - first.arrival_s > self._reorder_s
@@ -329,7 +329,7 @@ class Timeline:
         index = placed.index + overlap
         gap = self._account(line, placed, missing=index - line.next_index)
         line.next_index = index + len(samples)
-        line.next_sequence = (frame.sequence + 1) & 0xFFFF
+        line.next_sequence = _following(frame.sequence)
         line.overflow_frames = frame.overflow_frames
         self.counts.samples += len(samples)
         start_s = self._stamp(index)
@@ -375,7 +375,12 @@ class Timeline:
         return host_s
 
 
-def _identity(frame: TimelineFrame) -> tuple[int, ...]:
+def _following(sequence: int | None) -> int | None:
+    """Number of the frame after this one; None where frames are not numbered."""
+    return None if sequence is None else (sequence + 1) & 0xFFFF
+
+
+def _identity(frame: TimelineFrame) -> tuple[int | None, ...]:
     """What only the same frame has again, even when a device restarts at zero."""
     payload = zlib.crc32(frame.counts.tobytes())
     return frame.sequence, frame.first_index, frame.device_time_us, payload

@@ -10,7 +10,7 @@ from plethprint.ble.info import Channel, ChannelKind
 from plethprint.block import Block
 from plethprint.device_self_test import SelfTestReport, run_self_test
 from plethprint.errors import ProtocolError
-from plethprint.live_fingerprints import LiveFingerprint, LiveFingerprints
+from plethprint.live_fingerprints import LiveFingerprint, LiveFingerprints, demand_rate
 from plethprint.live_stream import LiveStream
 from plethprint.polarity import Polarity
 
@@ -157,21 +157,26 @@ class Wearable:
         ------
         LiveFingerprint
             ``start`` is the host time (Unix, s) of the window's first sample. Windows
-            never span a gap of half a second or more; shorter gaps are bridged, show in
-            ``missing`` and lower ``quality``.
+            never span a gap of more than 0.1 s, nor any that a lost link left; shorter
+            ones are interpolated, show in ``gap_fraction`` and ``missing``, and lower
+            ``quality``.
 
         Raises
         ------
         PackageError, EncoderError
             The model cannot be used.
+        SampleRateError
+            The wearable is too slow for the shape of a pulse.
         LinkLostError
             The link was lost and did not come back.
         """
         fingerprinter = self._loaded()
         async with self._stream.subscribe() as (queue, stream_format):
+            demand_rate(stream_format.sample_rate_hz)
             column = _chosen_column(stream_format.channels, channel)
             if polarity is None:
-                polarity = stream_format.channels[column].polarity
+                # Where nobody knows it, the pulse itself has to tell.
+                polarity = stream_format.channels[column].polarity or "auto"
             live = LiveFingerprints(
                 fingerprinter.stream(
                     stream_format.sample_rate_hz,

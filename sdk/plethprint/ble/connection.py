@@ -157,6 +157,7 @@ class Connector:
         self._timeouts = timeouts
         self._security = security
         self._host_time = host_time
+        self._driver: Driver | None = None  # of the newest link
 
     async def first(self) -> Connection:
         """Establish the first link; a link that dies on the way is tried again.
@@ -200,6 +201,8 @@ class Connector:
             await link.connect()
             personality = self._spoken(found, link)
             driver = personality.driver(link, self._host_time)
+            if self._driver is not None:
+                driver.succeed(self._driver)
             await driver.open()
             secured = await secure(link, driver, personality, self._security)
         except BaseException:
@@ -207,6 +210,7 @@ class Connector:
             raise
         # From now on it is this very wearable, whatever else advertises.
         self._address, self._personality = found.address, personality
+        self._driver = driver
         return Connection(found, link, driver, secured.paired, secured.calibration)
 
     def _client_of(
@@ -237,7 +241,9 @@ class Connector:
                 f"service {wanted.service_uuid} is not among the {len(offered)} it offers; "
                 "connect without `personality` to have its protocol found out"
             )
-        for personality in personalities():
+        # What it advertises decides between protocols on the same service.
+        known = sorted(personalities(), key=lambda p: p.name != found.personality)
+        for personality in known:
             if personality.is_offered_by(offered):
                 return personality
         shown = ", ".join(sorted(offered)[:_SERVICES_SHOWN])

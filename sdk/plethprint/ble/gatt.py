@@ -143,11 +143,16 @@ class GattLink:
             await self._call(f"reading {name}", lambda: self._client.read_gatt_char(uuid))
         )
 
-    async def write(self, uuid: str, name: str, payload: bytes) -> None:
-        """Write a characteristic and wait for the wearable's acknowledgement."""
+    async def write(
+        self, uuid: str, name: str, payload: bytes, *, response: bool | None = True
+    ) -> None:
+        """Write a characteristic and wait for the wearable's acknowledgement.
+
+        With ``response=None`` only where the characteristic has one to give.
+        """
         await self._call(
             f"writing {name}",
-            lambda: self._client.write_gatt_char(uuid, payload, response=True),
+            lambda: self._client.write_gatt_char(uuid, payload, response=response),
         )
 
     async def subscribe(

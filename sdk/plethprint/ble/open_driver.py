@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from plethprint.ble import open_profile as profile
+from plethprint.ble.answers import Answers
 from plethprint.ble.gatt import GattLink
-from plethprint.ble.personality import Personality, StreamFormat
+from plethprint.ble.personality import Driver, Personality, StreamFormat
 from plethprint.clock import TimeExchange
-from plethprint.errors import ControlError, LinkLostError, LinkTimeoutError, ProtocolError
+from plethprint.errors import ControlError, ProtocolError
 from plethprint.signal import PPG
 
 __all__ = ["OPEN", "OpenDriver"]
 
 _ANSWER_S = 5.0  # what has not been answered by then will not be
-_ANSWERS_KEPT = 256  # more than any answer has parts; what exceeds them is noise
 _LONGEST_WRITE_MTU = 512 + 3  # an attribute value has at most 512 bytes, whatever the MTU
 
 
@@ -41,11 +40,11 @@ class OpenDriver:
         self._link = link
         self._host_time = host_time
         self._control_lock = asyncio.Lock()
-        self._responses = _Answers(link)
+        self._responses = Answers(link)
         self._test_ids = itertools.cycle(range(1, 256))
         self._takers: dict[str, Callable[[bytes], None]] = {}  # by characteristic
         self._test_lock = asyncio.Lock()
-        self._test_answers: _Answers | None = None
+        self._test_answers: Answers | None = None
 
     async def open(self) -> None:
         """Read the info and listen to the control point."""
@@ -57,6 +56,9 @@ class OpenDriver:
             await self.request(
                 profile.ControlRequest(profile.Opcode.SET_TIME, unix_time_us=now_us)
             )
+
+    def succeed(self, before: Driver) -> None:
+        """Nothing to take over: the wearable numbers its samples itself."""
 
     async def read_calibration(self) -> profile.Calibration | None:
         """Read this unit's calibration, None when it has none."""
@@ -191,7 +193,7 @@ class OpenDriver:
             )
         async with self._test_lock:
             if self._test_answers is None:
-                answers = _Answers(self._link)
+                answers = Answers(self._link)
                 await self._link.subscribe(profile.SELF_TEST_UUID, "self-test", answers.put)
                 self._test_answers = answers
             self._test_answers.clear()
@@ -206,37 +208,6 @@ class OpenDriver:
                 raw = await self._test_answers.get("self-test", deadline_s)
                 result = collector.feed(raw)
             return result.raise_for_status().vector
-
-
-class _Answers:
-    """What the wearable says on one characteristic, until somebody takes it."""
-
-    def __init__(self, link: GattLink) -> None:
-        self._link = link
-        self._queue: asyncio.Queue[bytes] = asyncio.Queue(_ANSWERS_KEPT)
-
-    def put(self, answer: bytes) -> None:
-        if not self._queue.full():
-            self._queue.put_nowait(answer)
-
-    def clear(self) -> None:
-        while not self._queue.empty():
-            self._queue.get_nowait()
-
-    async def get(self, to: str, deadline_s: float) -> bytes:
-        """Take the next one; the event loop's clock must not pass `deadline_s`."""
-        left_s = max(0.0, deadline_s - asyncio.get_running_loop().time())
-        waiting = asyncio.ensure_future(self._queue.get())
-        try:
-            either: set[asyncio.Future[Any]] = {waiting, self._link.lost}
-            await asyncio.wait(either, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done():
-                return waiting.result()
-        finally:
-            waiting.cancel()
-        if self._link.is_lost:
-            raise LinkLostError(f"the link dropped before the wearable answered {to}")
-        raise LinkTimeoutError(f"the wearable did not answer {to} within {_ANSWER_S:g} s")
 
 
 def _deadline_s() -> float:

@@ -2,7 +2,7 @@
 
 A *personality* is a protocol that wearables speak. To add one, write a module with a
 :class:`Driver` for it and list it in :func:`personalities`; session, timeline and
-everything behind them stay as they are.
+everything behind them stay as they are. ``docs/add-a-wearable.md`` walks through it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from plethprint.ble.calibration import Calibration
-from plethprint.ble.frame import PpgFrame
 from plethprint.ble.info import Channel, Info
+from plethprint.block import TimelineFrame
 
 if TYPE_CHECKING:
     from plethprint.ble.gatt import GattLink
@@ -32,6 +32,8 @@ class StreamFormat:
     """Nominal sample rate."""
     channels: tuple[Channel, ...]
     """Channels in the order of a frame's columns."""
+    tells_loss: bool = True
+    """Whether lost samples can be seen at all: by an index, a counter or a clock."""
 
 
 class Driver(Protocol):
@@ -42,6 +44,13 @@ class Driver(Protocol):
 
     async def open(self) -> None:
         """Read what is needed before anything else."""
+
+    def succeed(self, before: Driver) -> None:
+        """Take over from the driver of the link before: samples are counted on.
+
+        Called before `open`, with a driver of the same personality. One whose wearable
+        numbers its samples itself has nothing to do.
+        """
 
     async def read_calibration(self) -> Calibration | None:
         """Read this unit's calibration; None when it has none.
@@ -79,7 +88,7 @@ class Driver(Protocol):
     async def stop(self) -> None:
         """Stop the stream; fine when there is none."""
 
-    def decode(self, payload: bytes) -> PpgFrame:
+    def decode(self, payload: bytes) -> TimelineFrame:
         """Decode one notification of the stream.
 
         Raises
@@ -132,12 +141,28 @@ class Personality:
         """Whether a wearable with these services (lower case) speaks it."""
         return self.service_uuid in service_uuids
 
+    advertised_uuids: tuple[str, ...] = ()
+    """Services that only such wearables advertise, when not `service_uuid`; lower case."""
+    name_prefixes: tuple[str, ...] = ()
+    """How their names begin, for those that advertise no service of their own."""
+
+    def is_advertised_by(self, service_uuids: Collection[str], name: str) -> bool:
+        """Whether an advertisement (services in lower case, and name) is of such a one."""
+        known = (self.service_uuid, *self.advertised_uuids)
+        return any(uuid in service_uuids for uuid in known) or (
+            bool(self.name_prefixes) and name.startswith(self.name_prefixes)
+        )
+
 
 def personalities() -> tuple[Personality, ...]:
     """Return the known personalities, the preferred one first."""
+    from plethprint.ble.colmi_driver import COLMI
+    from plethprint.ble.muse_driver import MUSE
     from plethprint.ble.open_driver import OPEN
+    from plethprint.ble.openring_driver import OPENRING
+    from plethprint.ble.polar_driver import POLAR
 
-    return (OPEN,)
+    return (OPEN, POLAR, MUSE, OPENRING, COLMI)
 
 
 def personality_named(name: str) -> Personality:

@@ -231,8 +231,8 @@ def _found(
     device: BLEDevice, data: AdvertisementData, wanted: Iterable[Personality]
 ) -> FoundWearable:
     advertised = {uuid.lower() for uuid in data.service_uuids}
-    spoken = next((p.name for p in wanted if p.service_uuid in advertised), "")
     name = _printable(data.local_name or device.name or "")
+    spoken = next((p.name for p in wanted if p.is_advertised_by(advertised, name)), "")
     return FoundWearable(device.address, name, data.rssi, spoken, device)
 
 
@@ -246,7 +246,15 @@ def _scanner(
 ) -> BleakScanner:
     from bleak import BleakScanner
 
-    uuids = [personality.service_uuid for personality in wanted]
+    wanted = tuple(wanted)
+    # A filter by service would hide those that are known by their name alone.
+    by_name = any(personality.name_prefixes for personality in wanted)
+    uuids = [
+        uuid
+        for personality in wanted
+        for uuid in (personality.service_uuid, *personality.advertised_uuids)
+        if not by_name
+    ]
     try:
         return BleakScanner(
             on_advertisement,
