@@ -84,6 +84,17 @@ class SampleTimes:
         if len(self._index) > _SPAN:
             del self._index[0], self._device_us[0]
 
+    def unrolled_s(self, device_time_us: int) -> float | None:
+        """A moment of the device's clock (u32) on the same scale as `device_s`.
+
+        None while nothing is known of that clock, or it is not trusted.
+        """
+        if not self._index or not self._trusted:
+            return None
+        last_us = self._device_us[-1]
+        ahead = (device_time_us - last_us + 0x8000_0000) & 0xFFFF_FFFF
+        return (last_us + ahead - 0x8000_0000) * 1e-6
+
     def device_s(self, index: float) -> float:
         """Device time of a sample, seconds; any index, between or beyond the anchors."""
         if not self._index:

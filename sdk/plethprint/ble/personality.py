@@ -134,6 +134,13 @@ class Personality:
     """Service that such a wearable advertises, lower case."""
     driver: Callable[[GattLink, Callable[[], float]], Driver]
     """Makes the host's side for one link; also takes what tells the host time (Unix, s)."""
+    offers_pairing: bool = False
+    """Whether its wearables can be paired with: then they are, unless told otherwise."""
+
+    def is_offered_by(self, service_uuids: Collection[str]) -> bool:
+        """Whether a wearable with these services (lower case) speaks it."""
+        return self.service_uuid in service_uuids
+
     advertised_uuids: tuple[str, ...] = ()
     """Services that only such wearables advertise, when not `service_uuid`; lower case."""
     name_prefixes: tuple[str, ...] = ()
