@@ -57,7 +57,7 @@ class FittedHead:
     @property
     def dim(self) -> int:
         """Length of the fingerprints, D."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     @property
     def classes(self) -> int:
@@ -154,11 +154,10 @@ class FittedHead:
                 "far_from": (),
             }
             if head.threshold is None:
-                folds = np.shape(head.residuals)[:1]
-                expected |= {"fold_weights": (*folds, dim), "fold_bias": folds}
-                expected |= {"fold_share": folds}
-                expected |= {"residuals": (*folds, np.shape(head.residuals)[1])}
-                if many != 1 or not folds or not folds[0]:
+                folds, knots = values["residuals"].shape
+                expected |= {"fold_weights": (folds, dim), "fold_bias": (folds,)}
+                expected |= {"fold_share": (folds,), "residuals": (folds, knots)}
+                if many != 1 or not folds * knots:
                     raise ValueError("a number has one row of weights and some folds")
             else:
                 expected |= {"platt": (many, 2), "threshold": ()}
