@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from plethprint.errors import PlethprintError
 from plethprint_distill.benchmark_command import add_arguments as add_benchmark_arguments
 from plethprint_distill.checkpoint import load_teacher
+from plethprint_distill.heart_rate_head import add_verb as add_heads
 from plethprint_distill.privacy.command import add_verb as add_privacy
 from plethprint_distill.scale_command import add_verbs as add_scale
 from plethprint_distill.windows import apart
@@ -229,6 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         verbs.add_parser("benchmark", help="a package on every task, beside its rivals")
     )
     add_privacy(verbs)
+    add_heads(verbs)
     add_scale(verbs)
     arguments = parser.parse_args(argv)
     try:

@@ -15,6 +15,10 @@
     │   ├── FingerprintDecodeError            bytes are not a fingerprint
     │   ├── FingerprintMismatchError          two fingerprints come from different models
     │   └── ProtectionError                   a key, form or size that cannot protect
+    ├── StoreError (ValueError)               a log of fingerprints cannot be used
+    │   ├── StoreKeyError                     no key, or another than it was made with
+    │   └── StoreIntegrityError               what is in it was damaged or changed
+    ├── HeadError (ValueError)                a head cannot be fitted, read or asked
     ├── TrainingError (ValueError)            a training cannot be started or gone on with
     ├── EncoderError (RuntimeError)           a runtime refused the model or failed in it
     ├── MissingExtraError (ImportError)       an optional dependency is not installed
@@ -49,6 +53,7 @@ __all__ = [
     "FingerprintError",
     "FingerprintMismatchError",
     "FrameError",
+    "HeadError",
     "LinkError",
     "LinkLostError",
     "LinkTimeoutError",
@@ -65,6 +70,9 @@ __all__ = [
     "RecordingError",
     "SampleRateError",
     "SignalError",
+    "StoreError",
+    "StoreIntegrityError",
+    "StoreKeyError",
     "TrainingError",
     "UnencryptedLinkError",
     "WearableBusyError",
@@ -133,6 +141,35 @@ class FingerprintDecodeError(FingerprintError):
 
 class FingerprintMismatchError(FingerprintError):
     """Two fingerprints that come from different models and cannot be compared."""
+
+
+class StoreError(PlethprintError, ValueError):
+    """A log of fingerprints that cannot be opened, written or asked."""
+
+
+class StoreKeyError(StoreError):
+    """An encrypted log without its key or with another one, or a key for a plain log."""
+
+
+class StoreIntegrityError(StoreError):
+    """A row of a log that was damaged, changed, moved or taken out.
+
+    Parameters
+    ----------
+    message : str
+        One sentence for the user.
+    sequence : int, optional
+        Number of the row at fault, -1 when it is not one row's.
+    """
+
+    def __init__(self, message: str, *, sequence: int = -1) -> None:
+        super().__init__(message)
+        self.sequence = sequence
+        """Number of the row at fault, -1 when it is not one row's."""
+
+
+class HeadError(PlethprintError, ValueError):
+    """A head that cannot be fitted, read or asked."""
 
 
 class TrainingError(PlethprintError, ValueError):

@@ -56,14 +56,12 @@ import numpy.typing as npt
 
 from plethprint.encoder import checked_windows
 from plethprint.errors import WindowShapeError
+from plethprint.fingerprint import LOW_QUALITY
 from plethprint.signal import PPG
 
 __all__ = ["LOW_QUALITY", "assess", "heart_rate_bpm"]
 
 FloatArray = npt.NDArray[np.float64]
-
-LOW_QUALITY = 0.5
-"""Below this a window is better left out of conclusions."""
 
 _RATE_HZ = PPG.rate_hz
 _SHORTEST_LAG = int(0.27 * _RATE_HZ)  # 222 bpm

@@ -21,7 +21,10 @@ from plethprint.signature import TRUSTED_KEYS_ENV
 VERBS = (
     "demo",
     "scan",
+    "pair",
     "stream",
+    "export",
+    "prune",
     "embed",
     "parity",
     "evaluate",
