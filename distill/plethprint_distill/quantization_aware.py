@@ -35,7 +35,14 @@ from torch.nn import functional as fn
 from plethprint.signal import PPG
 from plethprint_distill.student import Student
 
-__all__ = ["HEADROOM", "QuantizationAware", "folded", "rounded_weights"]
+__all__ = [
+    "ACTIVATION_STEPS",
+    "HEADROOM",
+    "QuantizationAware",
+    "folded",
+    "rounded_activations",
+    "rounded_weights",
+]
 
 HEADROOM = 2.5
 """Range of the fingerprint over the largest value that training or calibration saw.
@@ -46,7 +53,7 @@ the fingerprint by 0.025 of its spread. A step of twice the tightest range is co
 that, so that runtimes stay within 2 steps, and costs 0.0003 of cosine to the float student.
 """
 
-_STEPS = 255
+ACTIVATION_STEPS = 255
 """Steps of an int8 activation above its zero point of -128."""
 _RANGE_PART = 8
 """One window in so many tells the gradient of the ranges."""
@@ -54,13 +61,25 @@ _MOMENTUM = 0.01
 """Share of a new batch in the running largest value of the fingerprint."""
 
 
+def rounded_activations(x: torch.Tensor, high: float) -> torch.Tensor:
+    """Values cut to 0 ... `high` and rounded to 255 equal steps of it; no gradient.
+
+    Examples
+    --------
+    >>> rounded_activations(torch.tensor([-1.0, 0.014, 9.0]), 2.55)
+    tensor([0.0000, 0.0100, 2.5500])
+    """
+    step = high / ACTIVATION_STEPS
+    return (x * (1.0 / step)).clamp_(0, ACTIVATION_STEPS).round_().mul_(step)
+
+
 class _Rounded(torch.autograd.Function):
     """min(max(x, 0), high) in 255 equal steps; gradients as in the module's docstring."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-        step = float(high) / _STEPS
-        steps = (x * (1.0 / step)).clamp_(0, _STEPS)
+        step = float(high) / ACTIVATION_STEPS
+        steps = (x * (1.0 / step)).clamp_(0, ACTIVATION_STEPS)
         ctx.save_for_backward(steps, high)
         return steps.round().mul_(step)
 
@@ -68,14 +87,14 @@ class _Rounded(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         (grad,) = grads
         steps, high = ctx.saved_tensors
-        passed = torch.ops.aten.hardtanh_backward(grad, steps, 0.0, float(_STEPS))
+        passed = torch.ops.aten.hardtanh_backward(grad, steps, 0.0, float(ACTIVATION_STEPS))
         # One number is learned from millions of values: a part of the windows tells it
         # as well, at a part of the time.
         rows = -(-len(steps) // _RANGE_PART)
         some, told = steps[:rows], grad[:rows]
         # Of a value within, `high` moves the rounding; of a clipped one, all of it.
-        moves = some.round().sub_(some).mul_(1.0 / _STEPS)
-        moves.masked_fill_(some == _STEPS, 1.0)
+        moves = some.round().sub_(some).mul_(1.0 / ACTIVATION_STEPS)
+        moves.masked_fill_(some == ACTIVATION_STEPS, 1.0)
         share = len(steps) / rows
         return passed, (told * moves).sum().mul_(share).reshape(high.shape)
 
@@ -218,7 +237,5 @@ def _best_high(x: torch.Tensor, choices: int = 25) -> float:
     errors = {}
     for number in range(choices):
         high = most * (1.0 - 0.7 * number / choices)
-        step = high / _STEPS
-        rounded = (x * (1.0 / step)).round_().clamp_(0, _STEPS).mul_(step)
-        errors[high] = float(rounded.sub_(x).square_().sum())
+        errors[high] = float(rounded_activations(x, high).sub_(x).square_().sum())
     return min(errors, key=lambda high: errors[high])
