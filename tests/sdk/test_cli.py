@@ -406,6 +406,7 @@ def test_report_writes_a_page_whole_or_not_at_all(tiny, tmp_path, capsys):
     assert page.read_text(encoding="utf-8").endswith("</html>\n")
     assert not list(tmp_path.glob("*.part"))
     _fails(capsys, "report", "--html", tmp_path / "none" / "cost.html", *tiny)
+    assert "folder" in _fails(capsys, "report", "--html", tmp_path, *tiny)
 
 
 def test_report_refuses_a_measurement_of_another_architecture(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import sys
 from pathlib import Path
@@ -52,6 +53,8 @@ def report(
     from plethprint.cost.words import lines
     from plethprint.package import ModelPackage
 
+    if html is not None and html.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "a folder, not a file to write", str(html))
     opened = ModelPackage.load(package)
     made = cost_report(
         _network(opened), every_s=every_s, firmware=_measurement(opened, firmware)
@@ -64,9 +67,12 @@ def report(
             ["plethprint report", *arguments, f"--html {shlex.quote(str(html))}"]
         )
         page = html_page(made, command=command)
-        half = html.with_name(html.name + ".part")
-        half.write_text(page, encoding="utf-8")
-        half.replace(html)
+        half = html.with_name(f"{html.name}.part")
+        try:
+            half.write_text(page, encoding="utf-8")
+            half.replace(html)
+        finally:
+            half.unlink(missing_ok=True)
         typer.echo(f"wrote {html}", file=sys.stderr)
     if as_json:
         print_json(made.to_dict())

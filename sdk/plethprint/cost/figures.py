@@ -124,7 +124,7 @@ def radio_curve(report: CostReport, *, most_bytes: int = 8000) -> str:
 def _round_step(top: float) -> int:
     """About eight steps to the top, each a one, two or five and zeros."""
     least = max(top / 8, 1.0)
-    power = 10 ** int(math.log10(least))
+    power = int(10 ** math.floor(math.log10(least)))
     return next(n * power for n in (1, 2, 5, 10) if n * power >= least)
 
 
