@@ -125,7 +125,8 @@ def _round_step(top: float) -> int:
     """About eight steps to the top, each a one, two or five and zeros."""
     least = max(top / 8, 1.0)
     power = int(10 ** math.floor(math.log10(least)))
-    return next(n * power for n in (1, 2, 5, 10) if n * power >= least)
+    steps: list[int] = [n * power for n in (1, 2, 5, 10) if n * power >= least]
+    return steps[0]
 
 
 def _bars(rows: Sequence[tuple[str, Band, str]], most: float, label: str) -> str:
