@@ -87,7 +87,8 @@ def kernel_q14() -> Int64Array:
     window = np.i0(_KAISER_BETA * np.sqrt(1.0 - (at / HALF_WIDTH) ** 2))
     taps = np.sinc(at) * window
     area = (2.0 * taps.sum() - taps[0]) / KERNEL_STEPS
-    return np.rint(taps / area * (1 << KERNEL_BITS)).astype(np.int64)
+    table: Int64Array = np.rint(taps / area * (1 << KERNEL_BITS)).astype(np.int64)
+    return table
 
 
 def kernel_step_q16(rate_mhz: int) -> int:
