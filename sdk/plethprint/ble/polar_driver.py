@@ -234,4 +234,4 @@ POLAR = Personality(
     PolarDriver,
     name_prefixes=("Polar Sense", "Polar OH1", "Polar 360"),
 )
-"""Polar OH1, Verity Sense and 360, by their names: Polar's 0xFEEE is on chest straps too."""
+"""Polar OH1, Verity Sense and 360, by name: Polar's own 0xFEEE is on chest straps too."""
