@@ -21,6 +21,7 @@ from plethprint.live_fingerprints import LiveFingerprint
 from plethprint.package import ModelPackage
 from plethprint.session import Backoff, Wearable, connect, scan
 from plethprint_sim import Wearer, WearerStream
+from plethprint_sim.advertisement import advertisement
 from plethprint_sim.personalities.polar import VirtualPolar
 from plethprint_sim.world import VirtualWorld
 
@@ -278,4 +279,21 @@ def test_the_services_of_the_sig_stand_beside_it(play: Play) -> None:
             assert told[-1].bpm == pytest.approx(60 / np.diff(truth).mean(), rel=0.1)
 
     device = VirtualPolar(worn(55), battery_percent=64, firmware_version="2.2.0")
+    play(scenario, wearable=device)
+
+
+def test_one_that_advertises_nothing_known_is_recognised_by_its_services(
+    play: Play,
+) -> None:
+    device = VirtualPolar(worn(55), name="Somebody")
+    device._advertisement, _ = advertisement("Somebody", ())
+
+    async def scenario(world: VirtualWorld) -> None:
+        assert await scan(1.0, backend=world.backend) == []
+        for asked in ({"name": "Somebody"}, {"address": device.address}):
+            async with session(world, **asked) as wearable:
+                assert isinstance(wearable._stream.connection.driver, PolarDriver)
+        async with session(world, name="Somebody", personality="polar") as wearable:
+            assert await taken(wearable.frames(), 3.0)
+
     play(scenario, wearable=device)

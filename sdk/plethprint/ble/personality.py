@@ -136,22 +136,16 @@ class Personality:
     """Makes the host's side for one link; also takes what tells the host time (Unix, s)."""
     offers_pairing: bool = False
     """Whether its wearables can be paired with: then they are, unless told otherwise."""
-
-    def is_offered_by(self, service_uuids: Collection[str]) -> bool:
-        """Whether a wearable with these services (lower case) speaks it."""
-        return self.service_uuid in service_uuids
-
-    advertised_uuids: tuple[str, ...] = ()
-    """Services that only such wearables advertise, when not `service_uuid`; lower case."""
     name_prefixes: tuple[str, ...] = ()
     """How their names begin, for those that advertise no service of their own."""
 
+    def is_offered_by(self, service_uuids: Collection[str]) -> bool:
+        """Whether a connected wearable with these services (lower case) speaks it."""
+        return self.service_uuid in service_uuids
+
     def is_advertised_by(self, service_uuids: Collection[str], name: str) -> bool:
         """Whether an advertisement (services in lower case, and name) is of such a one."""
-        known = (self.service_uuid, *self.advertised_uuids)
-        return any(uuid in service_uuids for uuid in known) or (
-            bool(self.name_prefixes) and name.startswith(self.name_prefixes)
-        )
+        return self.service_uuid in service_uuids or name.startswith(self.name_prefixes)
 
 
 def personalities() -> tuple[Personality, ...]:

@@ -14,7 +14,6 @@ from plethprint.ble.info import Channel, Info
 from plethprint.ble.personality import Driver, Personality, StreamFormat
 from plethprint.ble.plain_driver import PlacedFrame, PlainDriver, chosen_rate
 from plethprint.ble.sample_index import SampleIndex
-from plethprint.ble.standard_services import sig_uuid
 from plethprint.errors import ControlError, FrameError, ProtocolError
 from plethprint.signal import PPG
 
@@ -233,7 +232,6 @@ POLAR = Personality(
     "polar",
     pmd.PMD_SERVICE_UUID,
     PolarDriver,
-    advertised_uuids=(sig_uuid(0xFEEE),),
     name_prefixes=("Polar Sense", "Polar OH1", "Polar 360"),
 )
-"""Polar OH1, Verity Sense and 360. They advertise Polar's own 0xFEEE and their name."""
+"""Polar OH1, Verity Sense and 360, by name: Polar's own 0xFEEE is on chest straps too."""

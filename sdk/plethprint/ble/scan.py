@@ -249,12 +249,7 @@ def _scanner(
     wanted = tuple(wanted)
     # A filter by service would hide those that are known by their name alone.
     by_name = any(personality.name_prefixes for personality in wanted)
-    uuids = [
-        uuid
-        for personality in wanted
-        for uuid in (personality.service_uuid, *personality.advertised_uuids)
-        if not by_name
-    ]
+    uuids = [] if by_name else [personality.service_uuid for personality in wanted]
     try:
         return BleakScanner(
             on_advertisement,
