@@ -126,6 +126,16 @@ class Peripheral:
         """Whether a host is connected and the link encrypted."""
         return self._pump is not None and bool(self._pump.connection.is_encrypted)
 
+    @property
+    def keystore(self) -> Any:
+        """Keys of the hosts that it is paired with; survives power-off on a real one."""
+        return None if self._device is None else self._device.keystore
+
+    @keystore.setter
+    def keystore(self, keys: Any) -> None:
+        if self._device is not None:
+            self._device.keystore = keys
+
     def _booted(self) -> DeviceFirmware:
         if self._running is None:
             raise RuntimeError("the wearable is not switched on")
