@@ -21,10 +21,11 @@ READ_KEY  = $(TRAIN_BIN)/python -c 'import json; from plethprint import signatur
 PRETRAIN_ARGS ?=
 DISTILL_ARGS  ?=
 DEMO_ARGS ?=
+SOAK_ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format picture train bench firmware-test clean
+.PHONY: help demo test check format picture train bench soak firmware-test clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -103,6 +104,9 @@ firmware-test: $(VENV)/.test  ## build the firmware pack, run it natively and on
 	@echo "==> firmware pack -> $(FIRMWARE_OUT), and what it costs"
 	@$(BIN)/plethprint firmware --out $(FIRMWARE_OUT)
 	@$(BIN)/python -m plethprint_quantize.firmware.measure --pack $(FIRMWARE_OUT)
+
+soak: $(VENV)/.demo  ## put every wearable through every fault, 60 virtual minutes each
+	@$(BIN)/plethprint soak $(SOAK_ARGS)
 
 $(TRAIN_VENV)/.train: pyproject.toml
 	@test -x $(TRAIN_BIN)/python || { echo "==> making $(TRAIN_VENV)"; $(PYTHON) -m venv $(TRAIN_VENV); }

@@ -28,6 +28,7 @@ from plethprint.cli import (
     report,
     scan,
     sim,
+    soak,
     stream,
     train,
 )
@@ -58,6 +59,7 @@ _VERBS = (
     info,
     report,
     sim,
+    soak,
     bench,
     train,
     quantize,
