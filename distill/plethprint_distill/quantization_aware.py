@@ -218,7 +218,7 @@ class QuantizationAware(nn.Module):
                 self.log_high[site] = math.log(best)
             # Its gradient starts with the second batch: this one's graph holds the old.
             high = self.log_high.detach()[site].exp()
-        rounded: torch.Tensor = _Rounded.apply(x, high)
+        rounded: torch.Tensor = _Rounded.apply(x, high)  # type: ignore[no-untyped-call]
         return rounded
 
     def _fingerprint(self, x: torch.Tensor) -> torch.Tensor:

@@ -112,6 +112,7 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any] | str:
         count=arguments.windows,
         seed=arguments.seed,
         cache=arguments.cache,
+        pretend=arguments.pretend,
     )
     return found if arguments.json else markdown(found)
 

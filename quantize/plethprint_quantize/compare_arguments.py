@@ -53,6 +53,11 @@ def compare_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--cache", type=Path, help="where held-out windows are kept")
+    parser.add_argument(
+        "--pretend",
+        action="store_true",
+        help="round in torch: quick, and without the converter",
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
     parser.add_argument("--verbose", action="store_true", help="the converters' logs too")
     return parser

@@ -1,13 +1,13 @@
 """What each way of quantising costs: int8 against float, on people held out.
 
 Every recipe goes the whole way, through the converter to a ``.tflite`` that tflite-micro
-runs: no figure is of pretended int8.
+runs; or, for a quick look and where there is no converter, int8 is pretended in torch.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from plethprint.agreement import centred_cosine, neighbour_overlap
 from plethprint.errors import PackageIncompatibleError
 from plethprint_distill.statistics import estimate, mean_over_people
 from plethprint_distill.windows import WindowSet
-from plethprint_quantize.bias_correction import bias_corrected
+from plethprint_quantize.bias_correction import bias_corrected, rounded_fingerprints
 from plethprint_quantize.calibrate import (
     METHODS,
     Ranges,
@@ -110,6 +110,7 @@ def compare(
     count: int = 512,
     seed: int = 0,
     cache: Path | None = None,
+    pretend: bool = False,
 ) -> dict[str, Any]:
     """Quantise a student in several ways and hold each against its float form.
 
@@ -129,15 +130,17 @@ def compare(
         Calibration windows and the seed of their draw.
     cache
         Where held-out windows are kept.
+    pretend
+        Round in torch (`rounded_fingerprints`) instead of converting and running.
 
     Returns
     -------
     dict
-        JSON-ready. ``corpora``: windows and people. ``recipes``: for each recipe and each
-        corpus ``centred_cosine``, ``centred_cosine_p5``, ``overlap_at_10`` (and
-        ``teacher_centred_cosine``) as mean, low and high over people. ``float``: the
-        float student against the teacher. ``goal`` and ``reached``: recipes whose means
-        are at the goal on every corpus.
+        JSON-ready. ``runtime``: tflite-micro or pretended. ``corpora``: windows and
+        people. ``recipes``: for each recipe and each corpus ``centred_cosine``,
+        ``centred_cosine_p5``, ``overlap_at_10`` (and ``teacher_centred_cosine``) as mean,
+        low and high over people. ``float``: the float student against the teacher.
+        ``goal`` and ``reached``: recipes whose means are at the goal on every corpus.
 
     Raises
     ------
@@ -162,13 +165,13 @@ def compare(
         for corpus, windows in held_out.items()
     }
     targets = _targets(teacher, held_out)
-    builder = _Builder(deploy, learned, setters)
+    builder = _Builder(deploy, learned, setters, pretend)
     rows: dict[str, dict[str, Any]] = {}
     for name, recipe in parsed.items():
-        model = builder.build(recipe)
+        run = builder.build(recipe)
         rows[name] = {
             corpus: _figures(
-                run_tflite_micro(model, np.asarray(windows.ppg)),
+                run(np.asarray(windows.ppg)),
                 exact[corpus],
                 targets.get(corpus),
                 windows.person,
@@ -178,6 +181,7 @@ def compare(
         _LOGGER.info("%s: %s", name, _brief(rows[name]))
     return {
         "student": str(student),
+        "runtime": "pretended" if pretend else "tflite-micro",
         "corpora": {
             corpus: {"windows": len(w), "people": len(np.unique(w.person))}
             for corpus, w in held_out.items()
@@ -200,7 +204,8 @@ def markdown(found: dict[str, Any]) -> str:
     for corpus, counts in found["corpora"].items():
         told = "teacher_centred_cosine" in next(iter(found["recipes"].values()))[corpus]
         lines += [
-            f"{corpus}: {counts['windows']} windows of {counts['people']} people",
+            f"{corpus}: {counts['windows']} windows of {counts['people']} people, int8 in "
+            f"{found['runtime']}",
             "",
             "| recipe | centred cosine | 5th percentile | overlap@10 |"
             + (" centred cosine to the teacher |" if told else ""),
@@ -225,12 +230,13 @@ class _Builder:
     deploy: DeployNet
     learned: Ranges | None
     setters: Int8Array
+    pretend: bool
 
     def __post_init__(self) -> None:
         self._converted: dict[bool, bytes] = {}
 
-    def build(self, recipe: Recipe) -> bytes:
-        """The int8 ``.tflite`` of a recipe."""
+    def build(self, recipe: Recipe) -> Callable[[Int8Array], Int8Array]:
+        """What turns int8 windows (N, T) into fingerprints (N, D) by a recipe."""
         source = equalized(self.deploy, self.setters) if recipe.equalize else self.deploy
         if recipe.ranges == "learned":
             assert self.learned is not None
@@ -239,11 +245,17 @@ class _Builder:
             ranges = measure_ranges(source, self.setters, method=recipe.ranges)
         source = with_representable_biases(source, ranges)
         if recipe.correct_bias:
-            corrected = bias_corrected(source, ranges, self.setters)
-            return quantize_int8(convert_float(corrected), ranges)
-        if recipe.equalize not in self._converted:
-            self._converted[recipe.equalize] = convert_float(source)
-        return quantize_int8(self._converted[recipe.equalize], ranges)
+            source = bias_corrected(source, ranges, self.setters)
+        if self.pretend:
+            return lambda windows: rounded_fingerprints(source, ranges, windows)
+        if recipe.correct_bias:
+            floats = convert_float(source)
+        elif recipe.equalize in self._converted:
+            floats = self._converted[recipe.equalize]
+        else:
+            floats = self._converted[recipe.equalize] = convert_float(source)
+        model = quantize_int8(floats, ranges)
+        return lambda windows: run_tflite_micro(model, windows)
 
 
 def _targets(

@@ -51,7 +51,8 @@ def cache(tmp_path, windows):
 
 def test_every_recipe_is_held_against_float_on_people_held_out(folder, cache, tmp_path):
     recipes = ("learned", "mse", "min-max+equalize+bias")
-    found = compare(folder, tmp_path, recipes=recipes, cache=cache)
+    found = compare(folder, tmp_path, recipes=recipes, cache=cache, pretend=True)
+    assert found["runtime"] == "pretended"
     assert found["corpora"] == {"bidmc": {"windows": 48, "people": 4}}
     assert tuple(found["recipes"]) == recipes
     for row in found["recipes"].values():
@@ -63,6 +64,16 @@ def test_every_recipe_is_held_against_float_on_people_held_out(folder, cache, tm
     told = markdown(found)
     assert "| min-max+equalize+bias | 0.9" in told
     assert "48 windows of 4 people" in told
+
+
+def test_pretended_and_converted_int8_take_the_same_way(folder, cache, tmp_path):
+    recipes = ("min-max", "p99.9", "p99.9+bias", "mse+equalize")
+    ways = [
+        compare(folder, tmp_path, recipes=recipes, cache=cache, pretend=pretend)
+        for pretend in (True, False)
+    ]
+    assert [way.pop("runtime") for way in ways] == ["pretended", "tflite-micro"]
+    assert ways[0] == ways[1]
 
 
 def test_the_goal_is_reached_only_by_what_is_at_it_on_every_corpus(
