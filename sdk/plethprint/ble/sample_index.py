@@ -113,6 +113,7 @@ class SampleIndex:
 
         On a new link the counter may have started afresh. Then the device time of the
         last sample tells how much is absent; without it the index starts afresh as well.
+        On one link that time tells how often a narrow counter has wrapped meanwhile.
         """
         before = self._counted
         if before is None or (self._is_new_link and last_s is None):
@@ -121,7 +122,10 @@ class SampleIndex:
             passed = round((last_s - before.last_s) / self._period_s)
             first = before.first + before.samples + passed - samples
         else:
-            step = self._steps(sequence - before.sequence)
+            expected = 0
+            if last_s is not None and before.last_s is not None:
+                expected = round((last_s - before.last_s) / (self._period_s * samples))
+            step = self._steps(sequence - before.sequence, expected)
             if step <= 0:  # late, or once more
                 return (before.first + step * samples) % _WRAP
             first = before.first + before.samples + (step - 1) * samples
@@ -139,10 +143,10 @@ class SampleIndex:
         self._is_new_link = True
         self._end = 0
 
-    def _steps(self, difference: int) -> int:
-        """The short way round the wrapping counter."""
+    def _steps(self, difference: int, expected: int) -> int:
+        """Frames from one number to another of a wrapping counter: nearest to expected."""
         half = self._sequence_span >> 1
-        return (difference + half) % self._sequence_span - half
+        return expected + (difference - expected + half) % self._sequence_span - half
 
     def _end_after(self, before: _Anchor, samples: int, last_s: float) -> int:
         elapsed_s = last_s - before.last_s
