@@ -116,6 +116,8 @@ class VirtualWorld:
         await wearable.stop()
         controller = self._controllers.pop(wearable.address, None)
         if controller is not None:
+            controller.le_legacy_advertiser.stop()  # it would go on without its host
+            self.air.lose_link(address=wearable.address)
             self.air.remove_controller(controller)
 
     async def reboot(self, wearable: Peripheral, *, off_s: float = 2.0) -> None:

@@ -47,7 +47,7 @@ async def run_self_test(
     golden = package.golden()
     if driver.info.model and driver.info.model != package.model_id:
         raise FingerprintMismatchError(
-            f"the wearable runs {driver.info.model}, here is {package.model_id}; "
+            f"the wearable runs {driver.info.model!r}, here is {package.model_id}; "
             "install the same model on both sides"
         )
     count = len(golden.windows) if windows is None else min(windows, len(golden.windows))

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from plethprint.ble.connection import Connection, Connector
 from plethprint.errors import LinkError, LinkLostError, ProtocolError
+from plethprint.quiet_log import QuietLog
 from plethprint.silence import Silence
 from plethprint.stream_options import StreamOptions
 
@@ -59,6 +60,7 @@ class LinkKeeper:
         self._on_lost = on_lost
         self._resume = resume
         self._on_failure = on_failure
+        self._log = QuietLog(_LOGGER)
         self._uptime_s = asyncio.get_running_loop().time
         self._current: Connection | None = None
         self._failure: LinkError | ProtocolError | None = None
@@ -156,7 +158,7 @@ class LinkKeeper:
             wait_s = _IDLE_CHECK_S
             if self._is_streaming():
                 if self._silence.judge():
-                    _LOGGER.warning(
+                    self._log.warning(
                         "%s sent nothing for %.1f s though the link is up; connecting anew",
                         _named(connection),
                         self._silence.lasts_s,
@@ -178,7 +180,7 @@ class LinkKeeper:
             )
 
     async def _restore(self, lost: Connection, delays: Iterator[float]) -> None:
-        _LOGGER.warning("the link to %s dropped; bringing it back", _named(lost))
+        self._log.warning("the link to %s dropped; bringing it back", _named(lost))
         began_s = self._uptime_s()
         for delay_s in delays:
             try:

@@ -25,6 +25,7 @@ from plethprint.timeline import Timeline
 
 __all__ = ["LiveStream", "StreamOptions"]
 
+_MOST_QUEUED = 1 << 20  # samples
 _MAX_EARLY = 256  # notifications kept until the answer to START
 
 
@@ -151,7 +152,8 @@ class LiveStream:
         self._queues.append(queue)  # before the start: the first frame may come with it
         try:
             stream_format = await self._started()
-            queue.limit(round(self._options.queue_s * stream_format.sample_rate_hz))
+            wanted = self._options.queue_s * stream_format.sample_rate_hz
+            queue.limit(round(min(wanted, _MOST_QUEUED)))  # the rate is the device's word
             yield queue, stream_format
         finally:
             self._queues.remove(queue)

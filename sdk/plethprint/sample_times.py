@@ -11,6 +11,8 @@ from __future__ import annotations
 import bisect
 import logging
 
+from plethprint.quiet_log import QuietLog
+
 __all__ = ["SampleTimes"]
 
 _LOGGER = logging.getLogger(__name__)
@@ -27,9 +29,12 @@ class SampleTimes:
     ----------
     sample_rate_hz : float
         Nominal rate, used between and beyond the anchors.
+    log : QuietLog, optional
+        Where it warns of a clock that is not to be trusted.
     """
 
-    def __init__(self, sample_rate_hz: float) -> None:
+    def __init__(self, sample_rate_hz: float, log: QuietLog | None = None) -> None:
+        self._log = log or QuietLog(_LOGGER)
         self._period_s = 1.0 / sample_rate_hz
         self._index: list[int] = []
         self._device_us: list[int] = []
@@ -68,7 +73,7 @@ class SampleTimes:
         error_s = (device_us - self._device_us[0]) * 1e-6 - elapsed_s
         if self._trusted and abs(error_s) > _JITTER_S + _RATE_TOLERANCE * elapsed_s:
             self._trusted = False
-            _LOGGER.warning(
+            self._log.warning(
                 "the wearable's clock is %.2f s off its own sample count after %.0f s; "
                 "the sample count is used instead",
                 error_s,

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 
 from plethprint.block import INTERPOLATED_GAP_S, Block, Gap, GapCause, TimelineFrame
 from plethprint.clock import DeviceClock, TimeExchange
+from plethprint.quiet_log import QuietLog
 from plethprint.sample_times import SampleTimes
 from plethprint.stream_clock import StreamClock
 
@@ -117,7 +118,8 @@ class Timeline:
         self._reorder_frames = reorder_frames
         self._reorder_s = reorder_s
         self._line: _Line | None = None
-        self._times = SampleTimes(sample_rate_hz)
+        self._log = QuietLog(_LOGGER)
+        self._times = SampleTimes(sample_rate_hz, self._log)
         self._seen: deque[tuple[int | None, ...]] = deque(maxlen=_HISTORY)
         self._given_up: deque[tuple[int, int]] = deque(maxlen=_HISTORY)
         self._suspect: tuple[TimelineFrame, float] | None = None
@@ -269,7 +271,9 @@ class Timeline:
         self.epoch += 1
         self.counts.device_resets += 1
         self._given_up.clear()
-        _LOGGER.warning("the wearable restarted its sample index at %d", frame.first_index)
+        self._log.warning(
+            "the wearable restarted its sample index at %d", frame.first_index
+        )
         start = self._start(frame, arrival_s)
         self._link_gap = False
         start[0] = replace(start[0], gap=Gap(GapCause.RESET, 0))

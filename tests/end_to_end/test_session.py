@@ -308,17 +308,16 @@ def test_a_gap_of_a_tenth_of_a_second_is_interpolated_and_flagged(
     dropped = 0
 
     async def scenario(world: VirtualWorld) -> tuple[Any, ...]:
-        nonlocal dropped
         buffer = worn.device_firmware._buffer
         take = buffer.take
 
         def lossy(longest_bytes: int) -> Any:
             nonlocal dropped
-            frame = take(longest_bytes)
-            if frame is not None and dropped < 10 and frame.sequence >= 400:
-                dropped += frame.samples  # as if a host's queue had lost it
+            leaving = take(longest_bytes)
+            if leaving is not None and dropped < 10 and leaving.frame.sequence >= 400:
+                dropped += leaving.frame.samples  # as if a host's queue had lost it
                 return take(longest_bytes)
-            return frame
+            return leaving
 
         buffer.take = lossy  # type: ignore[method-assign]
         async with session(world, package=package) as wearable:
@@ -709,7 +708,7 @@ def test_another_model_or_none_on_the_wearable_is_told(
         async with session(world, package=package) as wearable:
             await wearable.self_test(1)
 
-    with pytest.raises(plethprint.errors.FingerprintMismatchError, match="runs toy@9"):
+    with pytest.raises(plethprint.errors.FingerprintMismatchError, match="runs 'toy@9"):
         play(scenario, wearable=make_wearable(model="toy@9+00000000"))
     with pytest.raises(ProtocolError, match="has no encoder"):
         play(scenario, wearable=make_wearable(encoder=None, model=""))
