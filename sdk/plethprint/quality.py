@@ -68,9 +68,9 @@ __all__ = ["LOW_QUALITY", "assess", "heart_rate_bpm"]
 FloatArray = npt.NDArray[np.float64]
 
 _RATE_HZ = PPG.rate_hz
-SHORTEST_LAG = int(0.27 * _RATE_HZ)  # 222 bpm
-LONGEST_LAG = int(2.2 * _RATE_HZ)  # 27 bpm
-WORST_MISSING = 0.5
+_SHORTEST_LAG = int(0.27 * _RATE_HZ)  # 222 bpm
+_LONGEST_LAG = int(2.2 * _RATE_HZ)  # 27 bpm
+_WORST_MISSING = 0.5
 _MIN_CORRELATION = 0.3  # 90 % of pure noise stays below 0.22
 _HARMONIC_SHARE = 0.6
 _TABLE_STEPS = 4096
@@ -116,7 +116,7 @@ def assess(
             f"missing must be one share, 0 to 1, for each of {len(steps)} windows"
         )
     energy = np.maximum((steps * steps).sum(axis=1), 1.0)
-    correlation = autocorrelation(steps)[:, SHORTEST_LAG : LONGEST_LAG + 1]
+    correlation = _autocorrelation(steps)[:, _SHORTEST_LAG : _LONGEST_LAG + 1]
     second = round(_RATE_HZ)
     whole = steps[:, : steps.shape[1] // second * second]
     seconds = whole.reshape(len(steps), steps.shape[1] // second, second)
@@ -134,7 +134,7 @@ def assess(
 
     logit = period + 4 * weakest + 2.5 * burst - 6 * rough - 4 * drift - 25 * jerk - 0.5
     score = np.array([1.0 / (1.0 + math.exp(-x)) for x in logit.tolist()])
-    share = np.clip(shares / WORST_MISSING, 0.0, 1.0)
+    share = np.clip(shares / _WORST_MISSING, 0.0, 1.0)
     moved = windows.any(axis=1)
     return np.where(moved, score * (1.0 - share), 0.0).astype(np.float32)
 
@@ -160,14 +160,14 @@ def heart_rate_bpm(windows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
     steps = checked_windows(windows, PPG.window_samples).astype(np.float64)
     if not len(steps):
         return np.empty(0, np.float32)
-    correlation = autocorrelation(steps)
-    lags = slice(SHORTEST_LAG - 1, LONGEST_LAG + 2)
+    correlation = _autocorrelation(steps)
+    lags = slice(_SHORTEST_LAG - 1, _LONGEST_LAG + 2)
     score = np.maximum(correlation[:, lags], 0.0) * _power_at_lags(steps)
     peaks = (score[:, 1:-1] >= score[:, :-2]) & (score[:, 1:-1] > score[:, 2:])
     height = np.where(peaks, score[:, 1:-1], 0.0)
     # The first of the high peaks: twice the period correlates as well as the period.
     high = peaks & (height >= _HARMONIC_SHARE * height.max(axis=1, keepdims=True))
-    lag = SHORTEST_LAG + high.argmax(axis=1)
+    lag = _SHORTEST_LAG + high.argmax(axis=1)
     row = np.arange(len(steps))
     before, at, after = (correlation[row, lag + step] for step in (-1, 0, 1))
     bend = before - 2.0 * at + after
@@ -179,7 +179,7 @@ def heart_rate_bpm(windows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
     return np.where(found, rate, np.nan).astype(np.float32)
 
 
-def autocorrelation(steps: FloatArray) -> FloatArray:
+def _autocorrelation(steps: FloatArray) -> FloatArray:
     """(N, T) -> (N, T), each lag normalised by the energies of the overlapping parts."""
     n = steps.shape[1]
     spectrum = np.fft.rfft(steps, 2 * n, axis=1)
@@ -204,7 +204,7 @@ def _power_at_lags(steps: FloatArray) -> FloatArray:
 
 @lru_cache(maxsize=1)
 def _lag_tables(n: int) -> tuple[FloatArray, FloatArray]:
-    periods = np.arange(SHORTEST_LAG - 1, LONGEST_LAG + 2)
+    periods = np.arange(_SHORTEST_LAG - 1, _LONGEST_LAG + 2)
     phase = 2.0 * np.pi * np.arange(n)[:, None] / periods
     taper = np.hanning(n)[:, None] * _TABLE_STEPS
     return np.rint(taper * np.cos(phase)), np.rint(taper * np.sin(phase))

@@ -46,7 +46,7 @@ import numpy.typing as npt
 from plethprint.encoder import checked_windows
 from plethprint.errors import SignalError, WindowShapeError
 from plethprint.fingerprint import LOW_QUALITY
-from plethprint.quality import LONGEST_LAG, SHORTEST_LAG, WORST_MISSING, autocorrelation
+from plethprint.quality import _LONGEST_LAG, _SHORTEST_LAG, _WORST_MISSING, _autocorrelation
 from plethprint.signal import PPG
 
 __all__ = [
@@ -241,8 +241,8 @@ def lowered(
             raise SignalError(f"{name} must lie in 0..1, not {value}")
     factors: list[tuple[float, Reason]] = [
         (quality, reason),
-        (max(0.0, 1.0 - missing / WORST_MISSING), "gaps"),
-        (max(0.0, 1.0 - off_skin / WORST_MISSING), "contact"),
+        (max(0.0, 1.0 - missing / _WORST_MISSING), "gaps"),
+        (max(0.0, 1.0 - off_skin / _WORST_MISSING), "contact"),
     ]
     if motion_g is not None:
         if not (math.isfinite(motion_g) and motion_g >= 0.0):
@@ -306,7 +306,7 @@ def _row_measures(x: FloatArray) -> list[float]:
     power = (seconds * seconds).sum(axis=1)
     slope, bend = np.diff(x), np.diff(x, n=2)
     slope_energy = max(float((slope * slope).sum()), 1.0)
-    correlation = autocorrelation(x[None])[0, SHORTEST_LAG : LONGEST_LAG + 1]
+    correlation = _autocorrelation(x[None])[0, _SHORTEST_LAG : _LONGEST_LAG + 1]
     lag = _first_high_peak(correlation)
     purity, slow = _spectrum(x, PPG.rate_hz / lag)
     high, low = max(float(x.max()), 1.0), min(float(x.min()), -1.0)
@@ -332,7 +332,7 @@ def _first_high_peak(correlation: FloatArray) -> int:
     peaks = (inner >= correlation[:-2]) & (inner > correlation[2:])
     height = np.where(peaks, inner, 0.0)
     high = np.flatnonzero(peaks & (height >= 0.7 * max(float(height.max()), 1e-9)))
-    return SHORTEST_LAG + 1 + int(high[0]) if high.size else LONGEST_LAG
+    return _SHORTEST_LAG + 1 + int(high[0]) if high.size else _LONGEST_LAG
 
 
 def _spectrum(x: FloatArray, rate_hz: float) -> tuple[float, float]:
