@@ -16,6 +16,7 @@ from plethprint_distill.benchmark_command import add_arguments as add_benchmark_
 from plethprint_distill.checkpoint import load_teacher
 from plethprint_distill.heart_rate_head import add_verb as add_heads
 from plethprint_distill.privacy.command import add_verb as add_privacy
+from plethprint_distill.quality_calibration import add_verb as add_quality
 from plethprint_distill.scale_command import add_verbs as add_scale
 from plethprint_distill.windows import apart
 
@@ -231,6 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_privacy(verbs)
     add_heads(verbs)
+    add_quality(verbs)
     add_scale(verbs)
     arguments = parser.parse_args(argv)
     try:

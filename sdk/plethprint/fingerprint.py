@@ -245,6 +245,7 @@ class Fingerprint:
             model=projection.model,
             missing=round(self.missing, 1),
             heart_rate_bpm=None,
+            quality_reason="",
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ __all__ = ["FittedHead", "fit_classes", "fit_number"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
-RIDGE_PENALTIES = tuple(float(p) for p in np.logspace(-5, 1, 13))
+RIDGE_PENALTIES = tuple(float(p) for p in np.logspace(-7, 1, 17))
 """For each row, features at unit variance."""
 LOGISTIC_PENALTIES = tuple(float(p) for p in np.logspace(-4, 0, 7))
 FOLDS = 10

@@ -1,4 +1,8 @@
-"""How far a window can be trusted, and the heart rate it shows.
+"""The on-device index: how far a window can be trusted; and the heart rate it shows.
+
+This is what a microcontroller computes, and what a wearable that fingerprints on its own
+puts into `Fingerprint.quality`; a host rates with `plethprint.signal_quality`, which is
+calibrated and says what is wrong. ``docs/quality.md`` tells how they relate.
 
 Quality is a logistic score, 0..1, of six measures of the int8 window:
 
