@@ -15,15 +15,25 @@
     │   ├── FingerprintDecodeError            bytes are not a fingerprint
     │   ├── FingerprintMismatchError          two fingerprints come from different models
     │   └── ProtectionError                   a key, form or size that cannot protect
+    ├── StoreError (ValueError)               a log of fingerprints cannot be used
+    │   ├── StoreKeyError                     no key, or another than it was made with
+    │   └── StoreIntegrityError               what is in it was damaged or changed
+    ├── HeadError (ValueError)                a head cannot be fitted, read or asked
     ├── TrainingError (ValueError)            a training cannot be started or gone on with
     ├── EncoderError (RuntimeError)           a runtime refused the model or failed in it
     ├── MissingExtraError (ImportError)       an optional dependency is not installed
     ├── LinkError (ConnectionError)           the radio link
+    │   ├── BluetoothUnavailableError         no adapter, it is off, or its service is
+    │   ├── BluetoothPermissionError (PermissionError)   this program may not use it
     │   ├── WearableNotFoundError             nobody advertised in time
+    │   ├── WearableBusyError                 somebody else holds the wearable or adapter
     │   ├── LinkTimeoutError (TimeoutError)   a GATT call took too long
     │   ├── LinkLostError                     the link dropped and did not come back
-    │   └── PairingError                      pairing failed or was refused
+    │   └── PairingError                      pairing failed
+    │       ├── PairingRefusedError           the wearable, or somebody, said no
+    │       └── UnencryptedLinkError          it would go on in the open: not allowed
     └── ProtocolError (ValueError)            the wearable said something unexpected
+        ├── WrongPersonalityError             it speaks another protocol, or none known
         ├── FrameError                        bytes are not a valid frame
         └── ControlError                      a control request was refused
 
@@ -35,12 +45,15 @@ where something can be done, what to do.
 from __future__ import annotations
 
 __all__ = [
+    "BluetoothPermissionError",
+    "BluetoothUnavailableError",
     "ControlError",
     "EncoderError",
     "FingerprintDecodeError",
     "FingerprintError",
     "FingerprintMismatchError",
     "FrameError",
+    "HeadError",
     "LinkError",
     "LinkLostError",
     "LinkTimeoutError",
@@ -50,15 +63,22 @@ __all__ = [
     "PackageIntegrityError",
     "PackageSignatureError",
     "PairingError",
+    "PairingRefusedError",
     "PlethprintError",
     "ProtectionError",
     "ProtocolError",
     "RecordingError",
     "SampleRateError",
     "SignalError",
+    "StoreError",
+    "StoreIntegrityError",
+    "StoreKeyError",
     "TrainingError",
+    "UnencryptedLinkError",
+    "WearableBusyError",
     "WearableNotFoundError",
     "WindowShapeError",
+    "WrongPersonalityError",
 ]
 
 
@@ -123,6 +143,35 @@ class FingerprintMismatchError(FingerprintError):
     """Two fingerprints that come from different models and cannot be compared."""
 
 
+class StoreError(PlethprintError, ValueError):
+    """A log of fingerprints that cannot be opened, written or asked."""
+
+
+class StoreKeyError(StoreError):
+    """An encrypted log without its key or with another one, or a key for a plain log."""
+
+
+class StoreIntegrityError(StoreError):
+    """A row of a log that was damaged, changed, moved or taken out.
+
+    Parameters
+    ----------
+    message : str
+        One sentence for the user.
+    sequence : int, optional
+        Number of the row at fault, -1 when it is not one row's.
+    """
+
+    def __init__(self, message: str, *, sequence: int = -1) -> None:
+        super().__init__(message)
+        self.sequence = sequence
+        """Number of the row at fault, -1 when it is not one row's."""
+
+
+class HeadError(PlethprintError, ValueError):
+    """A head that cannot be fitted, read or asked."""
+
+
 class TrainingError(PlethprintError, ValueError):
     """A training run that cannot be started, or gone on with, as told."""
 
@@ -168,8 +217,20 @@ class LinkError(PlethprintError, ConnectionError):
     """Something went wrong on the radio link."""
 
 
+class BluetoothUnavailableError(LinkError):
+    """There is no Bluetooth adapter, or it or its service is off."""
+
+
+class BluetoothPermissionError(LinkError, PermissionError):
+    """The system does not let this program use Bluetooth."""
+
+
 class WearableNotFoundError(LinkError):
     """No matching wearable advertised in time."""
+
+
+class WearableBusyError(LinkError):
+    """Another program or host holds the wearable, or the adapter is at work for it."""
 
 
 class LinkTimeoutError(LinkError, TimeoutError):
@@ -181,11 +242,23 @@ class LinkLostError(LinkError):
 
 
 class PairingError(LinkError):
-    """Pairing failed or was refused."""
+    """Pairing failed."""
+
+
+class PairingRefusedError(PairingError):
+    """The wearable, the system or whoever was asked turned the pairing down."""
+
+
+class UnencryptedLinkError(PairingError):
+    """The link is not encrypted as it should be, and going on was not allowed."""
 
 
 class ProtocolError(PlethprintError, ValueError):
     """The wearable said something that its protocol does not allow."""
+
+
+class WrongPersonalityError(ProtocolError):
+    """The wearable does not offer the service of the protocol it should speak."""
 
 
 class FrameError(ProtocolError):

@@ -23,8 +23,8 @@ offset  bytes  type      field
 ======  =====  ========  =====================================================
 
 A reader refuses other versions, unknown flags, trailing bytes and values out of range.
-`Fingerprint.inverted` does not travel: it is what a host thinks of a stream, not what the
-window was, and devices in the field speak version 1.
+`Fingerprint.inverted` and `Fingerprint.quality_reason` do not travel: they are what a host
+thinks of a stream, and devices in the field speak version 1.
 """
 
 from __future__ import annotations
@@ -44,11 +44,14 @@ from plethprint.errors import (
     FingerprintMismatchError,
 )
 
-__all__ = ["Fingerprint", "similarity", "unit_scale"]
+__all__ = ["LOW_QUALITY", "Fingerprint", "similarity", "unit_scale"]
 
 MAGIC = b"PLFP"
 FORMAT_VERSION = 1
 MAX_DIM = 4096
+
+LOW_QUALITY = 0.5
+"""Below this a fingerprint is `Fingerprint.flagged`: better left out of conclusions."""
 
 _HEADER = struct.Struct("<4sBBHdfffffB")
 _CRC = struct.Struct("<I")
@@ -77,7 +80,7 @@ class Fingerprint:
     """The fingerprint of one 10-second window.
 
     Real-valued fields but `start` are rounded to float32, so that what comes back from
-    `from_bytes` equals what went into `to_bytes` (but for `inverted`, see above).
+    `from_bytes` equals what went into `to_bytes`.
 
     Raises
     ------
@@ -116,6 +119,9 @@ class Fingerprint:
     """Probability that the pulse the vector was made of stood upside down, from its stream
     so far (`plethprint.polarity`), 0..1; None when not judged, as after `from_bytes`. It
     is no part of equality."""
+    quality_reason: str = ""
+    """What lowers the quality most, a word of `plethprint.signal_quality.Reason`; empty
+    when nothing does or nobody looked, as after `from_bytes`. It is no part of equality."""
 
     def __post_init__(self) -> None:
         vector = np.array(self.vector)  # a copy, so that nobody else can change it
@@ -156,6 +162,10 @@ class Fingerprint:
                 f"scale must give the vector unit length, but {self.scale} gives {length}; "
                 "use unit_scale(vector)"
             )
+        if not isinstance(self.quality_reason, str):
+            raise FingerprintError(
+                f"quality_reason must be a word, not {self.quality_reason!r}"
+            )
         if not 1 <= len(_utf8(self.model)) <= 255:
             raise FingerprintError(
                 "model must be an identity of 1 to 255 bytes, "
@@ -174,6 +184,11 @@ class Fingerprint:
     def dim(self) -> int:
         """Number of values in the vector, D."""
         return self.vector.size
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the quality is below `LOW_QUALITY`: marked, not dropped."""
+        return self.quality < LOW_QUALITY
 
     def unit(self) -> npt.NDArray[np.float32]:
         """Return the fingerprint as float32 of unit length, shape (D,)."""
@@ -230,6 +245,7 @@ class Fingerprint:
             model=projection.model,
             missing=round(self.missing, 1),
             heart_rate_bpm=None,
+            quality_reason="",
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -238,6 +254,8 @@ class Fingerprint:
             "start": self.start,
             "duration_s": self.duration_s,
             "quality": self.quality,
+            "quality_reason": self.quality_reason,
+            "flagged": self.flagged,
             "missing": self.missing,
             "heart_rate_bpm": self.heart_rate_bpm,
             "inverted": self.inverted,

@@ -29,6 +29,7 @@ from plethprint.polarity import (
 from plethprint.quality import assess, heart_rate_bpm
 from plethprint.samples import as_samples
 from plethprint.signal import PPG, Preprocessor, Window, window_rows
+from plethprint.signal_quality import judge
 
 __all__ = ["MAX_MISSING", "FingerprintStream", "Fingerprinter"]
 
@@ -284,8 +285,8 @@ class Fingerprinter:
             return []
         samples = np.stack([window.samples for window in windows])
         missing = np.array([window.missing for window in windows])
-        quality = assess(samples, missing)
-        evidence = upright_evidence(samples, quality).tolist()
+        evidence = upright_evidence(samples, assess(samples, missing)).tolist()
+        qualities, reasons = judge(samples, missing)
         if tracker is None:
             inverted = [inverted_probability(value) for value in evidence]
         else:
@@ -310,9 +311,10 @@ class Fingerprinter:
                 missing=window.missing,
                 heart_rate_bpm=None if math.isnan(rate) else float(rate),
                 inverted=suspicion,
+                quality_reason=reason,
             )
-            for window, vector, trust, rate, suspicion in zip(
-                windows, vectors, quality, rates, inverted, strict=True
+            for window, vector, trust, reason, rate, suspicion in zip(
+                windows, vectors, qualities, reasons, rates, inverted, strict=True
             )
         ]
 

@@ -1,4 +1,8 @@
-"""How far a window can be trusted, and the heart rate it shows.
+"""The on-device index: how far a window can be trusted; and the heart rate it shows.
+
+This is what a microcontroller computes, and what a wearable that fingerprints on its own
+puts into `Fingerprint.quality`; a host rates with `plethprint.signal_quality`, which is
+calibrated and says what is wrong. ``docs/quality.md`` tells how they relate.
 
 Quality is a logistic score, 0..1, of six measures of the int8 window:
 
@@ -56,14 +60,12 @@ import numpy.typing as npt
 
 from plethprint.encoder import checked_windows
 from plethprint.errors import WindowShapeError
+from plethprint.fingerprint import LOW_QUALITY
 from plethprint.signal import PPG
 
 __all__ = ["LOW_QUALITY", "assess", "heart_rate_bpm"]
 
 FloatArray = npt.NDArray[np.float64]
-
-LOW_QUALITY = 0.5
-"""Below this a window is better left out of conclusions."""
 
 _RATE_HZ = PPG.rate_hz
 _SHORTEST_LAG = int(0.27 * _RATE_HZ)  # 222 bpm

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_LOW_QUALITY = 0.5
-"""Below this a window is flagged for the reader; nothing is dropped."""
-
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
@@ -128,7 +125,8 @@ def _fields(fingerprint: Fingerprint) -> dict[str, Any]:
         "start_s": fingerprint.start,
         "duration_s": fingerprint.duration_s,
         "quality": fingerprint.quality,
-        "low_quality": fingerprint.quality < _LOW_QUALITY,
+        "low_quality": fingerprint.flagged,
+        "quality_reason": fingerprint.quality_reason,
         "missing": fingerprint.missing,
         "heart_rate_bpm": fingerprint.heart_rate_bpm,
         "inverted": fingerprint.inverted,
@@ -143,7 +141,7 @@ def _line(fingerprint: Fingerprint) -> str:
         f"{fingerprint.start:9.2f} s  quality {fingerprint.quality:.2f}  "
         f"{'   -' if heart_rate is None else f'{heart_rate:4.0f}'} bpm  "
         f"{sparkline(fingerprint.vector)}"
-        f"{'  low quality' if fingerprint.quality < _LOW_QUALITY else ''}"
+        f"{f'  low quality: {fingerprint.quality_reason}' if fingerprint.flagged else ''}"
     )
 
 
@@ -161,6 +159,7 @@ def _write(out: Path, fingerprints: list[Fingerprint]) -> None:
             start_s=np.array([f.start for f in fingerprints]),
             duration_s=np.array([f.duration_s for f in fingerprints]),
             quality=np.array([f.quality for f in fingerprints], dtype=np.float32),
+            quality_reason=np.array([f.quality_reason for f in fingerprints]),
             missing=np.array([f.missing for f in fingerprints], dtype=np.float32),
             heart_rate_bpm=np.array(rates, dtype=np.float32),
             inverted=np.array([f.inverted for f in fingerprints], dtype=np.float32),

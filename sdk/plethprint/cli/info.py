@@ -1,13 +1,15 @@
-"""`plethprint info`: what a model package is, said from its manifest."""
+"""`plethprint info`: what a model package is, or what a log of fingerprints holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from plethprint.cli.output import JsonOption, PackageOption, print_json
+from plethprint.cli.store_options import KeyFileOption, open_store
 
 if TYPE_CHECKING:
     from plethprint.package import ModelPackage
@@ -23,21 +25,55 @@ def register(app: typer.Typer) -> None:
     app.command("info")(info)
 
 
-def info(package: PackageOption = None, as_json: JsonOption = False) -> None:
+def info(
+    package: PackageOption = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Tell of this log of fingerprints instead.")
+    ] = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Say what a model package is: size, cost, operators, training data, parity.
 
-    The package is verified first; a changed file or a wrong signature exits 1.
+    The package is verified first; a changed file or a wrong signature exits 1. Of a log
+    every row is read and holes are looked for; a row that does not hold exits 1.
 
     Example: [bold]plethprint info --json[/bold]
+
+    Example: [bold]plethprint info --store log.db --key-file log.key[/bold]
     """
     from plethprint.package import ModelPackage
 
-    facts = _facts(ModelPackage.load(package))
+    if store is None:
+        facts = _facts(ModelPackage.load(package))
+    else:
+        facts = _log_facts(store, key_file)
     if as_json:
         print_json(facts)
         return
     for line in _lines(facts):
         typer.echo(line)
+
+
+def _log_facts(store: Path, key_file: Path | None) -> dict[str, Any]:
+    from plethprint.store.table import utc_text
+
+    with open_store(store, key_file) as log:
+        verified = log.verify()
+        summary = log.summary()
+    ends = (summary.first_start_s, summary.last_start_s)
+    first, last = (None if end is None else utc_text(end) for end in ends)
+    return {
+        "store": store,
+        "encrypted": summary.encrypted,
+        "rows": summary.rows,
+        "verified_rows": verified,
+        "pruned_rows": summary.removed_rows,
+        "wearers": summary.wearers,
+        "first": first,
+        "last": last,
+        "bytes": store.stat().st_size,
+    }
 
 
 def _facts(package: ModelPackage) -> dict[str, Any]:
@@ -94,6 +130,6 @@ def _parity_lines(parity: Mapping[str, Any]) -> Iterator[str]:
 def _short(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_short(item)}" for key, item in value.items())
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return ", ".join(_short(item) for item in value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from plethprint.errors import RecordingError
+from plethprint.errors import MissingExtraError, RecordingError
 
 if TYPE_CHECKING:
     from plethprint.session import Wearable
@@ -23,19 +24,24 @@ class Recorder:
     ----------
     path : Path
         The .npz to write: ``ppg`` float32 (T,) in counts, upright (more blood, more
-        counts), ``fs_ppg`` Hz, ``start`` Unix s, ``subject`` the wearable's name.
+        counts), ``fs_ppg`` Hz, ``start`` Unix s, ``subject`` the wearable's name; or the
+        .edf, see `plethprint.io.edf`.
 
     Raises
     ------
     RecordingError
-        The file has another suffix than .npz, or its folder does not exist.
+        The file has another suffix, or its folder does not exist.
+    MissingExtraError
+        For .edf without the ``io`` extra: told before connecting.
     """
 
     def __init__(self, path: Path) -> None:
-        if path.suffix.lower() != ".npz":
-            raise RecordingError(f"a recording is written as .npz, not {path.name}")
+        if path.suffix.lower() not in (".npz", ".edf"):
+            raise RecordingError(f"a recording is written as .npz or .edf, not {path.name}")
         if not path.parent.is_dir():
             raise RecordingError(f"{path.parent} is no folder to write {path.name} into")
+        if path.suffix.lower() == ".edf" and find_spec("edfio") is None:
+            raise MissingExtraError("io", "EDF+")
         self.path = path
         self._parts: list[npt.NDArray[np.float32]] = []
         self._rate_hz = 0.0
@@ -56,7 +62,7 @@ class Recorder:
             # After a reset of the device nobody knows how much is absent: say one sample.
             elif following[0] != block.epoch:
                 self._parts.append(np.full(1, np.nan, dtype=np.float32))
-            polarity = wearable.info.channels[0].polarity
+            polarity = wearable.info.channels[0].polarity or 1  # 0: nobody knows
             self._parts.append(block.samples[:, 0].astype(np.float32) * polarity)
             following = (block.epoch, block.index + len(block.samples))
 
@@ -65,6 +71,11 @@ class Recorder:
         if not self._parts:
             return 0.0
         ppg = np.concatenate(self._parts)
+        if self.path.suffix.lower() == ".edf":
+            from plethprint.io.edf import write_edf
+
+            write_edf(self.path, ppg, self._rate_hz, start=self._start, name=self._name)
+            return ppg.size / self._rate_hz
         with self.path.open("wb") as handle:
             np.savez_compressed(
                 handle,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,8 @@ from plethprint.cli.output import (
     sparkline,
 )
 from plethprint.cli.recorder import Recorder
+from plethprint.cli.sinks import LogSink, LslSink, Sink
+from plethprint.cli.store_options import KeyFileOption, open_store
 
 if TYPE_CHECKING:
     from plethprint.ble.scan import BluetoothBackend
@@ -54,17 +56,37 @@ def stream(
         typer.Option(min=0.0, max=1e8, help="Stop after this long; default: until Ctrl-C."),
     ] = None,
     record: Annotated[
-        Path | None, typer.Option(help="Keep the raw PPG in this .npz.")
+        Path | None, typer.Option(help="Keep the raw PPG in this .npz or .edf.")
     ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Append the fingerprints to this log.")
+    ] = None,
+    wearer: Annotated[
+        str, typer.Option(help="Label of the person, for the log; best a pseudonym.")
+    ] = "unknown",
+    key_file: KeyFileOption = None,
+    keep_days: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Take out of the log what is older than this."),
+    ] = None,
+    lsl: Annotated[
+        bool, typer.Option("--lsl", help="Send them over Lab Streaming Layer as well.")
+    ] = False,
     timeout_s: Annotated[float, typer.Option(help="How long to look for it.")] = 10.0,
+    allow_unencrypted: Annotated[
+        bool,
+        typer.Option("--allow-unencrypted", help="Go on in the open where pairing fails."),
+    ] = False,
     package: PackageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Stream fingerprints from a wearable; with --json, one JSON object per line.
 
-    A lost link is brought back; gaps are counted and no window spans one.
+    A lost link is brought back; gaps are counted and no window spans one. A log that is
+    new is encrypted when --key-file is given; the key is made where there is none yet.
 
-    Example: [bold]plethprint stream --name my-ring --record walk.npz[/bold]
+    Example: [bold]plethprint stream --name my-ring --record walk.npz --store log.db
+    --wearer ada --key-file log.key[/bold]
     """
     from plethprint.ble.personality import personalities
 
@@ -74,9 +96,18 @@ def stream(
             f"{personality!r} is not known; known are {', '.join(known)}",
             param_hint="--personality",
         )
+    for option, name_ in ((key_file, "--key-file"), (keep_days, "--keep-days")):
+        if store is None and option is not None:
+            raise typer.BadParameter("means nothing without --store", param_hint=name_)
     recorder = None if record is None else Recorder(record)
+    sinks: list[Sink] = [LslSink()] if lsl else []
+    if store is not None:
+        keep_s = None if keep_days is None else 86400.0 * keep_days
+        log = open_store(store, key_file, create=True)
+        sinks.append(LogSink(log, wearer, keep_s))
     asyncio.run(
         follow(
+            sinks=sinks,
             recorder=recorder,
             as_json=as_json,
             hop_s=hop_s,
@@ -86,6 +117,7 @@ def stream(
             name=name,
             personality=personality,
             timeout_s=timeout_s,
+            allow_unencrypted=allow_unencrypted,
             package=package,
         )
     )
@@ -94,6 +126,7 @@ def stream(
 async def follow(
     *,
     recorder: Recorder | None = None,
+    sinks: Sequence[Sink] = (),
     as_json: bool = False,
     hop_s: float = 5.0,
     polarity: Polarity | None = None,
@@ -107,6 +140,8 @@ async def follow(
     ----------
     recorder : Recorder, optional
         Keeps the raw PPG, also when interrupted.
+    sinks : sequence of Sink, optional
+        Get every fingerprint before it is printed; closed in the end.
     as_json : bool
         One JSON object per line instead of text.
     hop_s : float
@@ -120,12 +155,12 @@ async def follow(
     """
     from plethprint.session import connect
 
-    async with connect(backend=backend, **how) as wearable:
+    async with connect(backend=backend, **how) as wearable, _closing(sinks):
         typer.echo(_greeting(wearable), err=True)
         async with _recording(recorder, wearable):
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(
-                    _print_all(wearable, hop_s, polarity, as_json), seconds
+                    _print_all(wearable, hop_s, polarity, sinks, as_json), seconds
                 )
         stats = wearable.stats
     typer.echo(
@@ -136,13 +171,28 @@ async def follow(
 
 
 async def _print_all(
-    wearable: Wearable, hop_s: float, polarity: Polarity | None, as_json: bool
+    wearable: Wearable,
+    hop_s: float,
+    polarity: Polarity | None,
+    sinks: Sequence[Sink],
+    as_json: bool,
 ) -> None:
     async for fingerprint in wearable.fingerprints(hop_s, polarity=polarity):
+        for sink in sinks:
+            await sink.take(fingerprint, wearable)
         if as_json:
             print_json(_fields(fingerprint, wearable), one_line=True)
         else:
             typer.echo(_line(fingerprint, wearable))
+
+
+@contextlib.asynccontextmanager
+async def _closing(sinks: Sequence[Sink]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for sink in sinks:
+            typer.echo(sink.close(), err=True)
 
 
 @contextlib.asynccontextmanager
@@ -171,7 +221,10 @@ def _fields(fingerprint: LiveFingerprint, wearable: Wearable) -> dict[str, Any]:
         "start": fingerprint.start,
         "duration_s": fingerprint.duration_s,
         "quality": fingerprint.quality,
+        "quality_reason": fingerprint.quality_reason,
+        "flagged": fingerprint.flagged,
         "missing": fingerprint.missing,
+        "gap_fraction": fingerprint.gap_fraction,
         "heart_rate_bpm": fingerprint.heart_rate_bpm,
         "inverted": fingerprint.inverted,
         "model": fingerprint.model,
@@ -180,6 +233,7 @@ def _fields(fingerprint: LiveFingerprint, wearable: Wearable) -> dict[str, Any]:
         "first_index": fingerprint.first_index,
         "missing_samples": stats.missing_samples,
         "link_gaps": stats.link_gaps,
+        "statistics": stats.to_dict(),
     }
 
 
@@ -192,4 +246,5 @@ def _line(fingerprint: LiveFingerprint, wearable: Wearable) -> str:
         f"{moment:%H:%M:%S}  quality {fingerprint.quality:.2f}  "
         f"{'   -' if rate is None else f'{rate:4.0f}'} bpm  "
         f"{sparkline(fingerprint.vector)}  gaps {wearable.stats.link_gaps}"
+        f"{f'  {fingerprint.quality_reason}' if fingerprint.flagged else ''}"
     )

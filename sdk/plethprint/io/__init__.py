@@ -1,4 +1,4 @@
-"""Recordings from files: ``.npz``, ``.csv`` and WFDB (``.hea``), told by their suffix."""
+"""Recordings from files: ``.npz``, ``.csv``, EDF+ and WFDB (``.hea``), by their suffix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def read_recording(
     ----------
     path : path-like
         ``.npz`` (see `plethprint.io.npz`), ``.csv``, ``.tsv`` or ``.txt`` (see
-        `plethprint.io.csv`), or the ``.hea`` of a WFDB record (see `plethprint.io.wfdb`).
+        `plethprint.io.csv`), ``.edf`` (see `plethprint.io.edf`), or the ``.hea`` of a
+        WFDB record (see `plethprint.io.wfdb`).
     sample_rate_hz : float, optional
         Rate of the PPG, for files that do not say it. Must not contradict the file.
     column : str, optional
@@ -40,7 +41,7 @@ def read_recording(
     SampleRateError
         If the rate is outside 20..500 Hz.
     MissingExtraError
-        For a WFDB record without the ``io`` extra.
+        For EDF+ or a WFDB record without the ``io`` extra.
 
     Examples
     --------
@@ -65,6 +66,11 @@ def read_recording(
         from plethprint.io.wfdb import read_wfdb
 
         return read_wfdb(path, sample_rate_hz, column)
+    if suffix == ".edf":
+        from plethprint.io.edf import read_edf
+
+        return read_edf(path, sample_rate_hz, column)
     raise RecordingError(
-        f"{path} has a suffix that is not known; it must be .npz, .csv, .tsv, .txt or .hea"
+        f"{path} has a suffix that is not known; it must be .npz, .csv, .tsv, .txt, .edf "
+        "or .hea"
     )

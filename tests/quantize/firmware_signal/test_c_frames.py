@@ -159,6 +159,7 @@ frames = st.builds(
 
 
 @given(frame=frames)
+@settings(deadline=None)
 def test_frames_have_the_same_bytes_both_ways(library, frame):
     assert c_encode_frame(library, frame) == (OK, frame.to_bytes())
     assert c_decode_frame(library, frame.to_bytes()) == (OK, frame)
@@ -166,6 +167,7 @@ def test_frames_have_the_same_bytes_both_ways(library, frame):
 
 @given(data=st.binary(max_size=80) | st.binary(max_size=80).map(lambda b: b"\x01" + b))
 @example(bytes([1] + [0] * 13 + [1, 1]) + b"\xff\xff\x7f")
+@settings(deadline=None)
 def test_both_decoders_take_the_same_frames(library, data):
     status, found = c_decode_frame(library, data)
     try:
@@ -177,7 +179,7 @@ def test_both_decoders_take_the_same_frames(library, data):
 
 
 @given(frame=frames, cut=st.integers(0, 3300), flip=st.integers(0, 127))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_damaged_frames_are_judged_alike(library, frame, cut, flip):
     data = bytearray(frame.to_bytes())
     data[flip // 8] ^= 1 << flip % 8
@@ -279,7 +281,7 @@ def example_fingerprint():
 
 
 @given(changes=st.lists(st.tuples(st.integers(0, 120), st.integers(0, 255)), max_size=3))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_both_decoders_take_the_same_fingerprints(library, changes):
     body = bytearray(example_fingerprint().to_bytes()[:-4])
     for at, value in changes:
@@ -311,6 +313,7 @@ def test_both_decoders_take_the_same_numbers(library, value):
 @given(
     factor=st.floats(0.9985, 1.0015), fill=st.integers(-128, 127), dim=st.integers(1, 4096)
 )
+@settings(deadline=None)
 def test_both_decoders_draw_the_same_line_at_the_scale(library, factor, fill, dim):
     vector = np.full(dim, fill, np.int8)
     fingerprint = Fingerprint(vector, unit_scale(vector), 0.0, 10.0, 1.0, MODEL)
@@ -325,6 +328,7 @@ def test_both_decoders_draw_the_same_line_at_the_scale(library, factor, fill, di
 @example(b"\xf4\x90\x80\x80")
 @example(b"\xf0\x8f\xbf\xbf")
 @example("é€\U0010ffff".encode())
+@settings(deadline=None)
 def test_both_decoders_take_the_same_identities(library, text):
     whole = example_fingerprint().to_bytes()
     model_bytes = whole[36]
@@ -353,6 +357,7 @@ def test_what_is_no_fingerprint_says_why(library):
 @example(1, 255)
 @example(2**24 - 1, 1)
 @example(16777213, 16777214)
+@settings(deadline=None)
 def test_ratios_are_those_of_ieee_754(library, numerator, denominator):
     assert library.pp_f32_of_ratio(numerator, denominator) == f32(
         float(np.float32(numerator / denominator))
@@ -368,6 +373,7 @@ def test_every_quality_and_share_has_the_bits_of_the_sdk(library):
 
 
 @given(st.integers(0, 2**53 - 1))
+@settings(deadline=None)
 def test_times_are_those_of_ieee_754(library, microseconds):
     bits = library.pp_f64_of_us(ctypes.c_uint64(microseconds))
     assert bits == f64(microseconds / 1e6)
@@ -386,5 +392,6 @@ def test_the_scale_is_that_of_the_sdk(library):
 
 
 @given(st.binary(max_size=300))
+@settings(deadline=None)
 def test_the_checksum_is_that_of_zlib(library, data):
     assert library.pp_crc32(data, ctypes.c_size_t(len(data))) == zlib.crc32(data)

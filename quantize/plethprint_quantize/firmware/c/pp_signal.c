@@ -14,8 +14,9 @@ typedef char pp_signal_size_check[(sizeof(pp_signal_t) <= PP_SIGNAL_BYTES) ? 1 :
 #define PP_HALF_ENTRY 0x8000u
 #define PP_LONGEST_HOP 0x100000u
 /* From the fraction bits of the history to those of the signal. */
-#define PP_RAISE (1 << (PP_SIGNAL_BITS - PP_SAMPLE_BITS))
+#define PP_RAISE ((int32_t)(1u << (PP_SIGNAL_BITS - PP_SAMPLE_BITS)))
 #define PP_SUM_SHIFT (PP_KERNEL_BITS + 16u + PP_SAMPLE_BITS - PP_SIGNAL_BITS)
+#define PP_SUM_HALF ((int64_t)(UINT64_C(1) << (PP_SUM_SHIFT - 1u)))
 
 static void begin(pp_signal_t *s)
 {
@@ -167,7 +168,7 @@ static int32_t interpolate(const pp_signal_t *s)
         at += step;
     }
     sum *= (int64_t)(step / PP_KERNEL_STEPS);
-    sum = pp_shift_right(sum + ((int64_t)1 << (PP_SUM_SHIFT - 1u)), PP_SUM_SHIFT);
+    sum = pp_shift_right(sum + PP_SUM_HALF, PP_SUM_SHIFT);
     return pp_saturate(((int64_t)centre * PP_RAISE) + sum);
 }
 
@@ -252,7 +253,7 @@ pp_signal_status_t pp_signal_push(pp_signal_t *signal, int32_t count)
         signal->begun = true;
         signal->asleep = false;
     }
-    sample = (sample - signal->origin) * (1 << PP_SAMPLE_BITS);
+    sample = (sample - signal->origin) * (int32_t)(1u << PP_SAMPLE_BITS);
     if ((signal->run != 0u) && (signal->run <= signal->bridged)) {
         kept = bridge(signal, sample);
     }
@@ -367,13 +368,14 @@ pp_signal_status_t pp_signal_window(const pp_signal_t *signal, int8_t out[PP_WIN
     const uint32_t raised = (62u - pp_bit_length(energy)) / 2u;
     const int32_t scale = (int32_t)(PP_SCALE / pp_root(energy << (2u * raised)));
     const uint32_t shift = PP_SCALE_BITS - raised;
+    const int64_t half = (int64_t)(UINT64_C(1) << (shift - 1u));
     at = from;
     for (uint32_t i = 0u; i < PP_WINDOW; i++) {
         const int64_t centred = ((int64_t)signal->ring[at] * (int64_t)PP_WINDOW) - sum;
         const int32_t mantissa = (int32_t)pp_shift_right(centred, lower);
         /* |mantissa| <= 2^24 and 2^29 <= scale < 2^31. */
         const int64_t product = (int64_t)mantissa * scale;
-        int64_t step = pp_shift_right(product + ((int64_t)1 << (shift - 1u)), shift);
+        int64_t step = pp_shift_right(product + half, shift);
         step = (step > PP_STEP_MAX) ? PP_STEP_MAX : step;
         step = (step < -PP_STEP_MAX) ? -PP_STEP_MAX : step;
         out[i] = (int8_t)step;
