@@ -20,7 +20,7 @@ from plethprint.errors import EncoderError, SampleRateError, WindowShapeError
 from plethprint.signal import PPG
 from plethprint_quantize.firmware.pack import PACK_FILE
 
-__all__ = ["FAULTS", "DeviceFingerprint", "NativeDevice", "NativeFirmware", "damage"]
+__all__ = ["FAULTS", "DeviceFingerprint", "NativeDevice", "NativeFirmware"]
 
 Int8Array = npt.NDArray[np.int8]
 
@@ -120,7 +120,7 @@ class NativeFirmware:
             source, library = Path(folder) / "src", Path(folder) / "plethprint.so"
             shutil.copytree(Path(pack) / "src", source)
             if fault is not None:
-                damage(source, fault)
+                _damage(source, fault)
             files = [str(path) for path in sorted(source.glob("*.c"))]
             done = subprocess.run(
                 [
@@ -231,8 +231,7 @@ def _pointer(values: Int8Array) -> ctypes.c_void_p:
     return values.ctypes.data_as(ctypes.c_void_p)
 
 
-def damage(source: Path, fault: str) -> None:
-    """Change one number in the C sources in folder `source`: a fault of `FAULTS`."""
+def _damage(source: Path, fault: str) -> None:
     if fault not in FAULTS:
         raise EncoderError(f"no fault {fault!r}; there are {', '.join(FAULTS)}")
     name, pattern, bits = FAULTS[fault]

@@ -1,5 +1,6 @@
 """Costs: the budget holds for what was measured, and what was measured is this model."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from plethprint_quantize.firmware.footprint import (
     over_budget,
 )
 from plethprint_quantize.firmware.measure import CORES, measure_core, missing_tools
-from plethprint_quantize.firmware.native import damage
+from plethprint_quantize.firmware.native import FAULTS
 from plethprint_quantize.firmware.plan import make_plan
 from plethprint_quantize.flatbuffer import read_tflite
 
@@ -84,6 +85,15 @@ def test_an_emulated_core_with_one_wrong_weight_is_caught(pack, tmp_path):
         pytest.skip(f"needs {', '.join(missing)}: make firmware-test installs them")
     wrong = tmp_path / "fw"
     shutil.copytree(pack, wrong, ignore=shutil.ignore_patterns("build"))
-    damage(wrong / "src", "weight")
+    name, pattern, bits = FAULTS["weight"]
+    source = wrong / "src" / name
+    text, count = re.subn(
+        pattern,
+        lambda found: f"{found[1]}{int(found[2]) ^ bits}",
+        source.read_text(),
+        count=1,
+    )
+    assert count == 1
+    source.write_text(text)
     with pytest.raises(EncoderError, match="self_test 4"):
         measure_core(wrong, "m4f")

@@ -320,8 +320,16 @@ static void run_pointwise(const pp_layer *layer, int8_t *activations, int16_t *t
             int32_t sums[PP_TILE] = {bias, bias, bias, bias, bias};
             /* a last tile that is not full also sums what its unused steps hold */
             dot_tile(tile, weights, in, sums);
-            for (step = 0; step < steps; step++) {
-                to[step * out] = pp_requantise(sums[step], &rescale);
+            if (steps == PP_TILE) { /* without a loop the sums stay in registers */
+                to[0] = pp_requantise(sums[0], &rescale);
+                to[out] = pp_requantise(sums[1], &rescale);
+                to[2u * out] = pp_requantise(sums[2], &rescale);
+                to[3u * out] = pp_requantise(sums[3], &rescale);
+                to[4u * out] = pp_requantise(sums[4], &rescale);
+            } else {
+                for (step = 0; step < steps; step++) {
+                    to[step * out] = pp_requantise(sums[step], &rescale);
+                }
             }
             to++;
             weights += in;
