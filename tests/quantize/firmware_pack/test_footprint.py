@@ -87,13 +87,11 @@ def test_an_emulated_core_with_one_wrong_weight_is_caught(pack, tmp_path):
     shutil.copytree(pack, wrong, ignore=shutil.ignore_patterns("build"))
     name, pattern, bits = FAULTS["weight"]
     source = wrong / "src" / name
+    told = source.read_text("ascii")
     text, count = re.subn(
-        pattern,
-        lambda found: f"{found[1]}{int(found[2]) ^ bits}",
-        source.read_text(),
-        count=1,
+        pattern, lambda found: f"{found[1]}{int(found[2]) ^ bits}", told, count=1
     )
     assert count == 1
-    source.write_text(text)
+    source.write_text(text, "ascii")
     with pytest.raises(EncoderError, match="self_test 4"):
         measure_core(wrong, "m4f")
