@@ -13,20 +13,23 @@ RUNS ?= runs
 DATA ?= ../shared/data
 DISTILL   = $(TRAIN_BIN)/python -m plethprint_distill
 QUANTIZE  = $(TRAIN_BIN)/python -m plethprint_quantize
+TEACHER_PACKAGE = m2ae-small_v2
+STUDENT_PACKAGE = plethprint-micro_v2
 MODELS    = --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --student $(RUNS)/student
 READ_ID   = $(TRAIN_BIN)/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["model"])'
 READ_KEY  = $(TRAIN_BIN)/python -c 'import json; from plethprint import signature as s; print(json.dumps([s.public_key_hex(s.load_or_create_signing_key())]))'
 PRETRAIN_ARGS ?=
 DISTILL_ARGS  ?=
 DEMO_ARGS ?=
+SOAK_ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format picture train bench clean
+.PHONY: help demo test check format picture train bench soak firmware-test clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -74,8 +77,36 @@ picture: $(VENV)/.demo  ## draw docs/demo.svg, the README's picture, from a real
 	@$(BIN)/plethprint demo --virtual-time --svg docs/demo.svg $(DEMO_ARGS) > /dev/null
 	@echo "drew docs/demo.svg"
 
-bench: $(VENV)/.demo  ## time preprocessing, every installed runtime and the virtual wearer
-	@$(BIN)/plethprint bench
+# The peer is made by the converters of the training environment, which is not made for it.
+bench: $(VENV)/.demo  ## time every box and runtime; beside a published encoder where `make train` was
+	@if test -x $(TRAIN_BIN)/plethprint; then $(TRAIN_BIN)/plethprint bench --peer; else \
+	  $(BIN)/plethprint bench; echo "the comparison with a published encoder needs $(TRAIN_VENV): make $(TRAIN_VENV)/.train"; fi
+
+# Compilers and emulators come from Debian, and only what is missing is fetched. Without
+# apt-get the tests of what is missing are skipped, and say so.
+FIRMWARE_TOOLS := arm-none-eabi-gcc:gcc-arm-none-eabi arm-none-eabi-gcc:libnewlib-arm-none-eabi \
+  qemu-system-arm:qemu-system-arm riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf \
+  riscv64-unknown-elf-gcc:picolibc-riscv64-unknown-elf qemu-system-riscv32:qemu-system-misc \
+  clang:clang gcc:gcc
+FIRMWARE_OUT ?= build/firmware
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+firmware-test: $(VENV)/.test  ## build the firmware pack, run it natively and on emulated cores
+	@missing=""; for pair in $(FIRMWARE_TOOLS); do \
+	  command -v $${pair%%:*} >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; done; \
+	if [ -n "$$missing" ] && command -v apt-get >/dev/null 2>&1; then \
+	  echo "==> installing$$missing (a few hundred MB on disk)"; \
+	  $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	elif [ -n "$$missing" ]; then echo "==> not here, their tests are skipped:$$missing"; fi
+	@echo "==> tests of the pack, native and on emulated cores"
+	@$(BIN)/python -m pytest tests/quantize/firmware_pack tests/quantize/firmware_signal -m "slow or not slow" $(PYTEST_ARGS)
+	@echo "==> firmware pack -> $(FIRMWARE_OUT), and what it costs"
+	@$(BIN)/plethprint firmware --out $(FIRMWARE_OUT)
+	@$(BIN)/python -m plethprint_quantize.firmware.measure --pack $(FIRMWARE_OUT)
+
+soak: $(VENV)/.demo  ## put every wearable through every fault, 60 virtual minutes each
+	@$(BIN)/plethprint soak $(SOAK_ARGS)
 
 $(TRAIN_VENV)/.train: pyproject.toml
 	@test -x $(TRAIN_BIN)/python || { echo "==> making $(TRAIN_VENV)"; $(PYTHON) -m venv $(TRAIN_VENV); }
@@ -95,15 +126,18 @@ train: $(TRAIN_VENV)/.train  ## train and quantise the shipped package (hours; r
 	@$(DISTILL) distill --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --out $(RUNS)/student $(DISTILL_ARGS)
 	@echo "==> int8 student and float teacher -> $(RUNS)/models"
 	@$(DISTILL) handover $(MODELS)
-	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/plethprint-micro_v1 --json > $(RUNS)/student.json
-	@$(QUANTIZE) --teacher $(RUNS)/teacher --about $(RUNS)/student/about.json --name m2ae-small --out $(RUNS)/models/m2ae-small_v1 --json > $(RUNS)/teacher.json
+	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/$(STUDENT_PACKAGE) --json > $(RUNS)/student.json
+	@$(QUANTIZE) --teacher $(RUNS)/teacher --about $(RUNS)/student/about.json --name m2ae-small --out $(RUNS)/models/$(TEACHER_PACKAGE) --json > $(RUNS)/teacher.json
 	@echo "==> figures on people held out, and the packages once more with them in their cards"
-	@$(DISTILL) evaluate $(MODELS) --teacher-id "$$($(READ_ID) $(RUNS)/teacher.json)" --onnx $(RUNS)/models/plethprint-micro_v1/encoder.onnx > $(RUNS)/figures.json
-	@$(QUANTIZE) --teacher $(RUNS)/teacher --about $(RUNS)/student/about.json --name m2ae-small --out $(RUNS)/models/m2ae-small_v1 --json > $(RUNS)/teacher.json
-	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/plethprint-micro_v1 --json > $(RUNS)/student.json
+	@$(DISTILL) evaluate $(MODELS) --teacher-id "$$($(READ_ID) $(RUNS)/teacher.json)" --onnx $(RUNS)/models/$(STUDENT_PACKAGE)/encoder.onnx > $(RUNS)/figures.json
+	@$(QUANTIZE) --teacher $(RUNS)/teacher --about $(RUNS)/student/about.json --name m2ae-small --out $(RUNS)/models/$(TEACHER_PACKAGE) --json > $(RUNS)/teacher.json
+	@$(QUANTIZE) --student $(RUNS)/student --out $(RUNS)/models/$(STUDENT_PACKAGE) --json > $(RUNS)/student.json
+	@echo "==> pictures for the cards -> $(RUNS)/figures"
+	@$(DISTILL) figures $(MODELS) --out $(RUNS)/figures > /dev/null
+	@$(DISTILL) curves $(RUNS)/teacher --out $(RUNS)/figures/training.svg > /dev/null
 	@echo "==> parity"
 	@$(READ_KEY) > $(RUNS)/trusted_keys.json
-	@PLETHPRINT_TRUSTED_KEYS=$(RUNS)/trusted_keys.json $(TRAIN_BIN)/plethprint parity --package $(RUNS)/models/plethprint-micro_v1
+	@PLETHPRINT_TRUSTED_KEYS=$(RUNS)/trusted_keys.json $(TRAIN_BIN)/plethprint parity --package $(RUNS)/models/$(STUDENT_PACKAGE)
 	@echo "done: to ship them, copy $(RUNS)/models/* and $(RUNS)/trusted_keys.json to sdk/plethprint/models"
 
 clean:  ## remove environments and caches; training runs stay

@@ -13,9 +13,10 @@ virtual radio (`plethprint_sim.world`) or on a real one (``usb:``, ``serial:``).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from unittest import mock
 
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.scanner import BaseBleakScanner
@@ -66,6 +67,32 @@ class BumbleBackend:
         return (self.client if "disconnected_callback" in kwargs else self.scanner)(
             *args, **kwargs
         )
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Be the backend of every bleak client and scanner made meanwhile.
+
+        So programs that know nothing of backends, such as somebody else's driver for a
+        wearable, talk to virtual ones, unmodified.
+
+        Examples
+        --------
+        ::
+
+            with world.backend.installed():
+                async with PolarDevice(address) as polar: ...
+        """
+        with (
+            mock.patch(
+                "bleak.get_platform_client_backend_type",
+                return_value=(self.client, self.__name__),
+            ),
+            mock.patch(
+                "bleak.get_platform_scanner_backend_type",
+                return_value=(self.scanner, self.__name__),
+            ),
+        ):
+            yield
 
 
 _CONTROLLER_ANSWERS_S = 5.0

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from plethprint.alignment import PHYSIOLOGICAL_LAG_S, estimate_lag_s
+from plethprint.ble.info import ChannelKind
 from plethprint.encoder import Encoder, installed_runtimes, load_encoder
-from plethprint.errors import RecordingError, SignalError
+from plethprint.errors import RecordingError, SampleRateError, SignalError
 from plethprint.fingerprinter import Fingerprinter
 from plethprint.io import read_recording
 from plethprint.live_fingerprints import LiveFingerprint
@@ -22,17 +23,17 @@ from plethprint.teacher import TeacherEncoder
 from plethprint_sim import virtual_time
 from plethprint_sim.demo_report import DemoOptions, DemoReport, DemoWindow
 from plethprint_sim.live_parity import LiveParity
+from plethprint_sim.peripheral import Peripheral
+from plethprint_sim.personalities import PERSONALITIES, virtual_wearable
 from plethprint_sim.replay import ReplayStream
 from plethprint_sim.source import SignalSource
 from plethprint_sim.stream import WearerStream
-from plethprint_sim.wearable import VirtualWearable
 from plethprint_sim.wearer import random_wearer
 from plethprint_sim.world import VirtualWorld
 
 __all__ = ["DemoOptions", "DemoReport", "DemoWindow", "run_demo"]
 
 HOP_S = 5.0
-SAMPLE_RATE_HZ = 125.0
 _SELF_TEST_WINDOWS = 8
 _DEVICE_RUNTIMES = ("tflm", "litert", "onnx")
 _MEASURES = ("cosine", "centred_cosine", "overlap_at_10")
@@ -89,7 +90,8 @@ def _worn(options: DemoOptions) -> tuple[SignalSource, str, float]:
     """What is worn, its name, and by how much its ECG runs ahead of its PPG, seconds."""
     if options.replay is None:
         wearer = random_wearer(options.seed, rhythm=options.rhythm)
-        stream = WearerStream(wearer, seed=options.seed, sample_rate_hz=SAMPLE_RATE_HZ)
+        rate_hz = PERSONALITIES[options.personality].sample_rate_hz
+        stream = WearerStream(wearer, seed=options.seed, sample_rate_hz=rate_hz)
         rise_s = wearer.pulse_arrival_s + _FOOT_TO_RISE_S
         return stream, "wearer", rise_s - PHYSIOLOGICAL_LAG_S
     recording = read_recording(
@@ -142,6 +144,7 @@ class _Demo:
         self.on_window: Callable[[DemoWindow], None]
         self.on_event: Callable[[str], None]
         self.on_pulse: Callable[[npt.NDArray[np.float32]], None] | None
+        self._device: Peripheral
         self._options = options
         self._package = package
         self._teacher = teacher
@@ -158,22 +161,16 @@ class _Demo:
 
     async def run(self) -> DemoReport:
         self._warm_up()
-        encoder = _device_encoder(self._package)
-        device = VirtualWearable(
-            self._source,
-            name="pleth-demo",
-            encoder=encoder,
-            fingerprinter=self._fingerprinter,
-            model=self._package.model_id,
-        )
+        is_open = self._options.personality == "open"
+        encoder = _device_encoder(self._package) if is_open else None
+        device = self._device = self._made(encoder)
         loop = asyncio.get_running_loop()
         async with VirtualWorld(device, seed=self._options.seed) as world:
             self.on_event("scanning for a PPG wearable")
             async with connect(
                 backend=world.backend,
-                pair=True,
+                pair=True if is_open else None,
                 package=self._package,
-                sample_rate_hz=self._source.sample_rate_hz,
                 # Chance and wall clock of the machine must not decide what arrives.
                 backoff=Backoff(seed=self._options.seed),
                 wall_clock=loop.time if self._options.virtual_time else time.time,
@@ -182,12 +179,7 @@ class _Demo:
                 self.on_event(
                     f"connected to {wearable.name} ({wearable.address}), {security}"
                 )
-                test = await wearable.self_test(_SELF_TEST_WINDOWS)
-                self.on_event(
-                    f"self-test over Bluetooth ({encoder.runtime}): {test.exact} of "
-                    f"{test.windows} golden windows bit for bit, "
-                    f"at most {test.max_lsb} LSB off"
-                )
+                golden = {} if encoder is None else await self._tested(wearable, encoder)
                 beside = [
                     asyncio.create_task(self._lose_link(world)),
                     asyncio.create_task(self._show_pulse(wearable)),
@@ -204,7 +196,8 @@ class _Demo:
             model=self._package.model_id,
             teacher=self._teacher.model_id,
             source=self._name,
-            device_runtime=encoder.runtime,
+            personality=self._options.personality,
+            device_runtime="" if encoder is None else encoder.runtime,
             host_runtime=self._fingerprinter.runtime,
             seed=self._options.seed,
             rate_hz=self._source.sample_rate_hz,
@@ -217,11 +210,37 @@ class _Demo:
             reconnects=stats.reconnects,
             paired=paired,
             teacher_sees=self._parity.teacher_sees,
-            parity={"golden_max_lsb": test.max_lsb, **_told(self._parity.overall())},
+            parity={**golden, **_told(self._parity.overall())},
             stream_sha256=stats.stream_sha256,
             statistics=stats.to_dict(),
             windows=tuple(self._windows),
         )
+
+    def _made(self, encoder: Encoder | None) -> Peripheral:
+        """What is worn: with an encoder of its own, or of a protocol that has none."""
+        if encoder is not None:
+            return virtual_wearable(
+                "open",
+                self._source,
+                name="pleth-demo",
+                encoder=encoder,
+                fingerprinter=self._fingerprinter,
+                model=self._package.model_id,
+            )
+        try:
+            return virtual_wearable(self._options.personality, self._source)
+        except ValueError as error:
+            raise SampleRateError(
+                f"{self._name} cannot be worn as {self._options.personality}: {error}"
+            ) from error
+
+    async def _tested(self, wearable: Wearable, encoder: Encoder) -> dict[str, float]:
+        test = await wearable.self_test(_SELF_TEST_WINDOWS)
+        self.on_event(
+            f"self-test over Bluetooth ({encoder.runtime}): {test.exact} of "
+            f"{test.windows} golden windows bit for bit, at most {test.max_lsb} LSB off"
+        )
+        return {"golden_max_lsb": test.max_lsb}
 
     def _warm_up(self) -> None:
         """Do everything once: wearable, air and host share one loop and one clock here.
@@ -246,7 +265,7 @@ class _Demo:
             await fingerprints.aclose()
 
     def _take(self, fingerprint: LiveFingerprint, wearable: Wearable) -> None:
-        first_index = round(fingerprint.first_index)
+        first_index = self._source_index(fingerprint)
         if self._origin is None:
             self._origin = fingerprint.first_index
         agreement = self._parity.compare(fingerprint.vector, first_index)
@@ -266,6 +285,16 @@ class _Demo:
         self._windows.append(window)
         self.on_window(window)
 
+    def _source_index(self, fingerprint: LiveFingerprint) -> int:
+        """Index in the source of the window's first sample."""
+        if self._options.personality == "open":
+            return round(fingerprint.first_index)
+        # Other wearables do not number their samples; their clocks lead back to them.
+        loop_s = asyncio.get_running_loop().time()
+        wall_s = loop_s if self._options.virtual_time else time.time()
+        taken_s = fingerprint.start - (wall_s - loop_s) - self._device.first_sample_s
+        return max(0, round(taken_s * self._source.sample_rate_hz))
+
     def _compute_ms(self, first_index: int) -> float:
         """Time of the SDK's whole path for this window, done once more by itself."""
         rate_hz = self._source.sample_rate_hz
@@ -279,8 +308,11 @@ class _Demo:
             return
         kept = round(_PULSE_S * self._source.sample_rate_hz)
         pulse = np.zeros(0, dtype=np.float32)
+        kinds = [channel.kind for channel in wearable.info.channels]
+        lit = next(at for at, kind in enumerate(kinds) if kind is not ChannelKind.AMBIENT)
         async for block in wearable.frames():
-            pulse = np.concatenate([pulse, block.samples[:, 0].astype(np.float32)])[-kept:]
+            seen = block.samples[:, lit].astype(np.float32)
+            pulse = np.concatenate([pulse, seen])[-kept:]
             self.on_pulse(pulse)
 
     async def _lose_link(self, world: VirtualWorld) -> None:

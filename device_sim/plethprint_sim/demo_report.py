@@ -17,6 +17,8 @@ class DemoOptions:
     """How long the wearable streams; less when a replayed recording is shorter."""
     seed: int = 1
     """Decides the wearer, the sensor's noise and the fate of every packet."""
+    personality: str = "open"
+    """Protocol of the virtual wearable, one of `plethprint_sim.personalities`."""
     rhythm: str = "sinus"
     """One of `RHYTHMS`; of the virtual wearer."""
     replay: Path | None = None
@@ -58,8 +60,8 @@ class DemoWindow:
     """Share of the 10 nearest reference windows that both sides name, 0 to 1."""
     compute_ms: float
     """Time that this window takes from samples to fingerprint here, measured."""
-    missing_samples: int
-    """Samples absent so far."""
+    missing_samples: int | None
+    """Samples absent so far; None where nobody can know."""
     link_gaps: int
     """Times the link was away so far."""
 
@@ -72,8 +74,10 @@ class DemoReport:
     teacher: str
     source: str
     """``wearer`` or the name of the recording."""
+    personality: str
+    """Protocol that the virtual wearable spoke."""
     device_runtime: str
-    """Runtime of the encoder on the virtual wearable."""
+    """Runtime of the encoder on the virtual wearable; empty when it has none."""
     host_runtime: str
     """Runtime that made the fingerprints from the stream."""
     seed: int
@@ -82,7 +86,7 @@ class DemoReport:
     fingerprints: int
     frames: int
     samples: int
-    missing_samples: int
+    missing_samples: int | None
     duplicates: int
     link_gaps: int
     reconnects: int

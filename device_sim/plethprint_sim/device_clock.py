@@ -58,6 +58,10 @@ class DeviceClock:
         if self._sampling_since_s is None:
             self._sampling_since_s, self._rate_hz = host_s, rate_hz
 
+    def retune(self, rate_hz: float) -> None:
+        """Sample at another rate; samples are counted as if it had always been so."""
+        self._rate_hz = rate_hz
+
     def next_index(self, host_s: float) -> int:
         """Index of the sample taken next, at or after host time `host_s`."""
         if self._sampling_since_s is None:

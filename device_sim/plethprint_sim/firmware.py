@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +21,8 @@ from plethprint.ble import open_profile as profile
 from plethprint.errors import ControlError
 from plethprint.signal import PPG
 from plethprint_sim.device_clock import DeviceClock
-from plethprint_sim.sensor import PpgSource, SampleBlock, Sensor
+from plethprint_sim.sampling import Sampling
+from plethprint_sim.sensor import PpgSource, SampleBlock
 from plethprint_sim.transmit_buffer import TransmitBuffer
 
 __all__ = ["DeviceEncoder", "DeviceFingerprinter", "Firmware", "Subscriptions"]
@@ -97,20 +98,26 @@ class Firmware:
     ) -> None:
         self.info = info
         self.on_output: Callable[[], None] = lambda: None
-        self.exhausted = asyncio.Event()
-        self.failure: BaseException | None = None
+        self.sampling = Sampling(
+            source,
+            clock,
+            bits=info.bits,
+            block_s=frame_s,
+            on_block=self._on_block,
+            on_end=self._on_sampling_end,
+        )
+        """Its front end."""
         self.clock = clock
         """Its crystal: when which sample is taken."""
-        self._rate_hz = source.sample_rate_hz
-        self._sensor = Sensor(source, clock, bits=info.bits)
+        rate_hz = self.sampling.rate_hz
         self._encoder = encoder
         self._encode_time_s = encode_time_s
         self._fingerprinter = fingerprinter
-        self._block_samples = max(1, round(frame_s * self._rate_hz))
-        self._buffer = TransmitBuffer(max(1, round(info.buffer_ms / 1000 * self._rate_hz)))
+        self._buffer = TransmitBuffer[profile.PpgFrame](
+            max(1, round(info.buffer_ms / 1000 * rate_hz))
+        )
         self._fingerprints: deque[bytes] = deque(maxlen=_FINGERPRINTS_KEPT)
         self._self_test = profile.SelfTestReceiver()
-        self._sampling: asyncio.Task[None] | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._channel_mask = 0  # of the stream, 0 when idle
         self._frame_samples = 1
@@ -122,6 +129,11 @@ class Firmware:
         self._hop_ms = 0  # of that stream
         self._fingerprints_from = 0
         self._unix_offset_s: float | None = None
+
+    @property
+    def exhausted(self) -> asyncio.Event:
+        """Set once the source has ended or failed."""
+        return self.sampling.exhausted
 
     @property
     def is_streaming(self) -> bool:
@@ -203,14 +215,14 @@ class Firmware:
         fitting = profile.samples_per_frame(link.mtu, mask.bit_count())
         if fitting == 0:
             return _Status.MTU_TOO_SMALL, nothing
-        self._frame_samples = min(fitting, self._block_samples)
+        self._frame_samples = min(fitting, self.sampling.block_samples)
         self._sends_ppg = True
         if mask == self._channel_mask:
             return _Status.OK, profile.StreamFlags.RESUMED
         self._buffer.clear()
         self._sequence = 0
         self._channel_mask = mask
-        self._stream_from = self._switch_on(now_s)
+        self._stream_from = self.sampling.switch_on(now_s)
         return _Status.OK, nothing
 
     def _start_fingerprints(
@@ -235,10 +247,10 @@ class Firmware:
             return _Status.OK, profile.StreamFlags.RESUMED
         self._hop_ms = request.hop_ms
         self._fingerprints.clear()
-        self._fingerprints_from = self._switch_on(now_s)
+        self._fingerprints_from = self.sampling.switch_on(now_s)
         taken_s = self.clock.host_time_s(self._fingerprints_from)
         self._fingerprint_stream = self._fingerprinter.stream(
-            self._rate_hz,
+            self.sampling.rate_hz,
             hop_s=request.hop_ms / 1000,
             polarity=self.info.channels[0].polarity,
             start=self.clock.device_time_s(taken_s) + (self._unix_offset_s or 0.0),
@@ -250,33 +262,13 @@ class Firmware:
 
     # Sampling.
 
-    def _switch_on(self, now_s: float) -> int:
-        """Make sure that the sensor samples; index of the next sample."""
-        self.clock.start_sampling(now_s, self._rate_hz)
-        first = self.clock.next_index(now_s)
-        if self._sampling is None:
-            self._sampling = asyncio.ensure_future(
-                self._sensor.sample(first, self._block_samples, self._on_block)
-            )
-            self._sampling.add_done_callback(self._on_sampling_end)
-        return first
-
     def _switch_off_if_idle(self) -> None:
-        idle = not self._channel_mask and self._fingerprint_stream is None
-        if idle and self._sampling is not None:
-            self._sampling.cancel()
-            self._sampling = None
+        if not self._channel_mask and self._fingerprint_stream is None:
+            self.sampling.switch_off()
 
-    def _on_sampling_end(self, task: asyncio.Future[None]) -> None:
-        if task.cancelled():
-            return
-        self.failure = task.exception()
-        if self.failure is not None:
-            _LOGGER.error("the virtual sensor failed: %r", self.failure)
-        self._sampling = None
+    def _on_sampling_end(self) -> None:
         self._channel_mask = 0
         self._fingerprint_stream = None
-        self.exhausted.set()
 
     def _on_block(self, block: SampleBlock) -> None:
         if self._channel_mask:
@@ -296,15 +288,15 @@ class Firmware:
             max(0, self._stream_from - block.first_index), len(counts), self._frame_samples
         ):
             index = block.first_index + at
-            self._buffer.put(
-                profile.PpgFrame(
-                    sequence=self._sequence,
-                    first_index=index % (1 << 32),
-                    device_time_us=self.clock.device_time_us(self.clock.host_time_s(index)),
-                    counts=counts[at : at + self._frame_samples],
-                    status=block.status,
-                )
+            frame = profile.PpgFrame(
+                sequence=self._sequence,
+                first_index=index % (1 << 32),
+                device_time_us=self.clock.device_time_us(self.clock.host_time_s(index)),
+                counts=counts[at : at + self._frame_samples],
+                status=block.status,
             )
+            size = len(frame.to_bytes())
+            self._buffer.put(frame, samples=frame.samples, size_bytes=size)
             self._sequence = (self._sequence + 1) % (1 << 16)
 
     # Output and link.
@@ -313,8 +305,16 @@ class Firmware:
         """Take the next PPG frame to notify, None when there is none."""
         if not self._sends_ppg:
             return None
-        frame = self._buffer.take(longest_bytes)
-        return None if frame is None else frame.to_bytes()
+        leaving = self._buffer.take(longest_bytes)
+        if leaving is None:
+            return None
+        # Written when it leaves: how many were dropped is not known before.
+        dropped = profile.FrameStatus.DROPPED if leaving.dropped_before else 0
+        return replace(
+            leaving.frame,
+            overflow_frames=leaving.dropped_frames & 0xFFFF,
+            status=leaving.frame.status | dropped,
+        ).to_bytes()
 
     def next_fingerprint(self) -> bytes | None:
         """Take the next fingerprint to notify, None when there is none."""

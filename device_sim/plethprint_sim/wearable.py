@@ -8,43 +8,33 @@ computers see (`serve`).
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
-from bumble import hci
-from bumble.att import ATT_Error
-from bumble.core import UUID
-from bumble.device import Connection, Device
-from bumble.profiles.battery_service import BatteryService
-from bumble.profiles.device_information_service import DeviceInformationService
+from bumble.device import Connection
 from bumble.transport import open_transport
 from bumble.transport.common import AsyncPipeSink
 
 from plethprint.ble import open_profile as profile
 from plethprint.signal import PPG
-from plethprint_sim.advertisement import advertisement, static_address
+from plethprint_sim.advertisement import advertisement
 from plethprint_sim.air_controller import AirController
-from plethprint_sim.central import just_works, no_pairing
 from plethprint_sim.device_clock import DeviceClock
 from plethprint_sim.firmware import DeviceEncoder, DeviceFingerprinter, Firmware
 from plethprint_sim.host_link import HostLink
+from plethprint_sim.peripheral import Peripheral
+from plethprint_sim.personalities import virtual_wearable
 from plethprint_sim.profile_service import OpenProfileService
 from plethprint_sim.radio import AirLink
 from plethprint_sim.sensor import PpgSource
 
 __all__ = ["VirtualWearable", "serve"]
 
-_LOGGER = logging.getLogger(__name__)
-
 _CONTROLLER_ANSWERS_S = 5.0
-_SETTLES_S = 0.02
 _OFFERS_A_CONTROLLER = {"tcp-server", "unix-server", "ws-server", "pty", "vhci"}
-_UNLIKELY_ERROR = 0x0E
-_ADVERTISING_INTERVAL_MS = 100.0
 
 
-class VirtualWearable:
+class VirtualWearable(Peripheral):
     """A PPG wearable with the open profile, device information and battery level.
 
     Parameters
@@ -125,9 +115,6 @@ class VirtualWearable:
         max_mtu: int = 517,
         refuse_pairing: bool = False,
     ) -> None:
-        self._advertisement, self._scan_response = advertisement(name)
-        if not 23 <= max_mtu <= 517:
-            raise ValueError(f"an ATT MTU lies in 23..517, got {max_mtu}")
         dim = 0 if encoder is None else encoder.dim
         if fingerprinter is not None and dim == 0:
             raise ValueError("a wearable with a fingerprinter needs its encoder too")
@@ -148,8 +135,17 @@ class VirtualWearable:
             firmware=firmware,
             model=model,
         )
-        self.name = name
-        self.address = address or static_address(name)
+        super().__init__(
+            source,
+            name=name,
+            advertisement=advertisement(name),
+            address=address,
+            clock_error_ppm=clock_error_ppm,
+            battery_percent=battery_percent,
+            firmware_version=firmware,
+            max_mtu=max_mtu,
+            refuse_pairing=refuse_pairing,
+        )
         self.calibration = calibration or profile.Calibration(
             tuple(
                 profile.ChannelCalibration(30.5 + i, -120 * i, 8000 + 100 * i, 2500)
@@ -157,32 +153,14 @@ class VirtualWearable:
             ),
             serial=1,
         )
-        self.battery_percent = battery_percent
-        self._max_mtu = max_mtu
-        self._refuse_pairing = refuse_pairing
-        self._source = source
         self._encoder = encoder
         self._fingerprinter = fingerprinter
-        self._clock_error_ppm = clock_error_ppm
         self._frame_s = frame_s
         self._encode_time_s = encode_time_s
-        self._device: Device | None = None
-        self._firmware: Firmware | None = None
-        self._link: HostLink | None = None
         self._values = {
             "info": self.info.to_bytes(),  # refuses what does not fit
             "calibration": self.calibration.to_bytes(),
         }
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether a host is connected."""
-        return self._link is not None
-
-    @property
-    def is_encrypted(self) -> bool:
-        """Whether a host is connected and the link encrypted."""
-        return self._link is not None and bool(self._link.connection.is_encrypted)
 
     @property
     def device_firmware(self) -> Firmware:
@@ -193,120 +171,44 @@ class VirtualWearable:
         RuntimeError
             The wearable is not switched on.
         """
-        if self._firmware is None:
-            raise RuntimeError("the wearable is not switched on")
-        return self._firmware
+        return cast("Firmware", self._booted())
 
-    async def start(self, hci_source: Any, hci_sink: Any) -> None:
-        """Switch on and advertise.
+    async def notify_raw(self, value: bytes, uuid: str = profile.PPG_UUID) -> None:
+        """Notify bytes as they are, on ``ppg`` or elsewhere, as a broken firmware would."""
+        await super().notify_raw(value, uuid)
 
-        Parameters
-        ----------
-        hci_source, hci_sink : object
-            Both directions of a bumble transport to a controller.
-        """
-        loop = asyncio.get_running_loop()
-        self._firmware = Firmware(
+    def _boot(self, clock: DeviceClock) -> Firmware:
+        return Firmware(
             self._source,
             self.info,
-            DeviceClock(loop.time(), self._clock_error_ppm),
+            clock,
             encoder=self._encoder,
             fingerprinter=self._fingerprinter,
             frame_s=self._frame_s,
             encode_time_s=self._encode_time_s,
         )
-        device = Device.with_hci(self.name, hci.Address(self.address), hci_source, hci_sink)
-        device.pairing_config_factory = no_pairing if self._refuse_pairing else just_works
-        device.on(Device.EVENT_CONNECTION, self._on_connection)
-        self._device = device
-        self._service = OpenProfileService(
-            **self._values, on_control=self._on_control, on_self_test=self._on_self_test
-        )
-        device.gatt_server.max_mtu = self._max_mtu
-        device.add_services(
-            [
-                self._service,
-                DeviceInformationService(
-                    manufacturer_name="plethprint",
-                    model_number="virtual wearable",
-                    serial_number=self.address.replace(":", ""),
-                    firmware_revision=self.info.firmware,
-                ),
-                BatteryService(lambda _: self.battery_percent),
-            ]
-        )
-        await device.power_on()
-        await device.start_advertising(
-            auto_restart=True,
-            advertising_data=self._advertisement,
-            scan_response_data=self._scan_response,
-            advertising_interval_min=_ADVERTISING_INTERVAL_MS,
-            advertising_interval_max=_ADVERTISING_INTERVAL_MS,
+
+    def _service(self) -> OpenProfileService:
+        return OpenProfileService(
+            **self._values,
+            on_control=lambda link, value: self._host(link).on_control(value),
+            on_self_test=lambda link, value: self._host(link).on_self_test(value),
         )
 
-    async def stop(self) -> None:
-        """Switch off.
+    def _link(self, connection: Connection) -> HostLink:
+        service = cast("OpenProfileService", self._own_service)
+        return HostLink(connection, service, self.device_firmware, self._heart_rate)
 
-        Raises
-        ------
-        Exception
-            What the source raised, if sampling failed.
-        """
-        if self._device is None or self._firmware is None:
-            return
-        firmware, self._firmware = self._firmware, None
-        device, self._device = self._device, None
-        self._on_disconnection(0)
-        firmware.switch_off()
-        # Advertising may be starting again; a host that goes in the middle of a command
-        # leaves its controller out of step.
-        await asyncio.sleep(_SETTLES_S)
-        await device.power_off()
-        if firmware.failure is not None:
-            raise firmware.failure
-
-    async def notify_raw(self, value: bytes, uuid: str = profile.PPG_UUID) -> None:
-        """Notify bytes as they are, on ``ppg`` or elsewhere, as a broken firmware would.
-
-        Nothing happens without a host that takes notifications.
-        """
-        if self._link is None:
-            return
-        wanted = UUID(uuid)
-        for characteristic in self._service.characteristics:
-            if characteristic.uuid == wanted:
-                connection = self._link.connection
-                server = connection.device.gatt_server
-                await server.notify_subscriber(connection, characteristic, value)
-
-    def _on_connection(self, connection: Connection) -> None:
-        _LOGGER.debug("%s: connected to %s", self.name, connection.peer_address)
-        connection.once(connection.EVENT_DISCONNECTION, self._on_disconnection)
-        self._link = HostLink(connection, self._service, self.device_firmware)
-
-    def _on_disconnection(self, reason: int) -> None:
-        _LOGGER.debug("%s: link lost, reason 0x%02x", self.name, reason)
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
-
-    def _on_control(self, connection: Connection, value: bytes) -> None:
-        self._link_of(connection).on_control(value)
-
-    def _on_self_test(self, connection: Connection, value: bytes) -> None:
-        self._link_of(connection).on_self_test(value)
-
-    def _link_of(self, connection: Connection) -> HostLink:
-        if self._link is None or self._link.connection is not connection:
-            raise ATT_Error(_UNLIKELY_ERROR)
-        return self._link
+    def _host(self, connection: Connection) -> HostLink:
+        return cast("HostLink", self._pump_of(connection))
 
 
 async def serve(
     transport_name: str,
     source: PpgSource,
     *,
-    on_ready: Callable[[VirtualWearable], None] | None = None,
+    personality: str = "open",
+    on_ready: Callable[[Peripheral], None] | None = None,
     **options: Any,
 ) -> None:
     """Run a virtual wearable for the world outside, until its transport goes away.
@@ -324,19 +226,21 @@ async def serve(
         ``"tcp-server:127.0.0.1:9000"``.
     source : PpgSource
         What its sensor sees.
+    personality : str, optional
+        Protocol that it speaks, one of `plethprint_sim.personalities`.
     on_ready : callable, optional
         Told when the wearable advertises.
     **options
-        Further arguments of `VirtualWearable`.
+        Further arguments of the wearable's class, by default `VirtualWearable`.
 
     Raises
     ------
     ValueError
-        The transport's name is not understood.
+        The transport's name or the personality is not understood.
     OSError
         The transport cannot be opened, or no controller answers on it.
     """
-    wearable = VirtualWearable(source, **options)
+    wearable = virtual_wearable(personality, source, **options)
     async with await _open(transport_name) as transport:
         try:
             if transport_name.split(":")[0] in _OFFERS_A_CONTROLLER:

@@ -11,8 +11,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from plethprint.errors import PlethprintError
 from plethprint_distill.benchmark_command import add_arguments as add_benchmark_arguments
 from plethprint_distill.checkpoint import load_teacher
@@ -20,7 +18,7 @@ from plethprint_distill.heart_rate_head import add_verb as add_heads
 from plethprint_distill.privacy.command import add_verb as add_privacy
 from plethprint_distill.quality_calibration import add_verb as add_quality
 from plethprint_distill.scale_command import add_verbs as add_scale
-from plethprint_distill.windows import WindowSet, apart, concatenate
+from plethprint_distill.windows import apart
 
 T = TypeVar("T")
 
@@ -65,7 +63,7 @@ def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.prepare import load_training_sets
     from plethprint_distill.pretrain import PretrainConfig, pretrain
     from plethprint_distill.shard_sets import mapped_sets
-    from plethprint_distill.space import settle_space
+    from plethprint_distill.space import mixed_pairs, settle_space
 
     config = _config(PretrainConfig, arguments)
     compute = _config(ComputeConfig, arguments)
@@ -77,30 +75,27 @@ def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
     teacher = pretrain(arguments.out, sets, config, compute, start=start)
     if not is_leader():
         sys.exit(0)
-    settle_space(teacher, _mixed(sets, 4000).centred())
+    settle_space(teacher, mixed_pairs(sets, 4000).centred())
     save_teacher(teacher, arguments.out / "teacher.npz")
     return {"teacher": str(arguments.out / "teacher.npz"), "windows": config.windows}
 
 
-def _mixed(sets: dict[str, WindowSet], each: int) -> WindowSet:
-    """Paired windows of every set in equal number: what the space is settled on."""
-    rng = np.random.default_rng(0)
-    rows = {k: np.flatnonzero(np.asarray(s.has_ecg & s.has_ppg)) for k, s in sets.items()}
-    return concatenate(
-        sets[k].take(np.sort(rng.permutation(paired)[:each]))
-        for k, paired in rows.items()
-        if len(paired)
-    )
-
-
 def _distill(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.claim_gate import DISTILLED
+    from plethprint_distill.control_weights import save_control
+    from plethprint_distill.controls import ControlConfig
     from plethprint_distill.distill import DistillConfig, distill
     from plethprint_distill.prepare import load_training_sets
 
     config = _config(DistillConfig, arguments)
     teacher = load_teacher(arguments.teacher)
     sets = load_training_sets(arguments.windows_dir, context=True)
-    distill(arguments.out, teacher, sets, config)
+    student = distill(arguments.out, teacher, sets, config)
+    # As controls are kept, so that it can stand beside them at equal windows.
+    row = ControlConfig(
+        DISTILLED, config.preset, config.windows, config.batch, seed=config.seed
+    )
+    save_control(student, arguments.out / f"{row.name}.npz", row)
     return {"student": str(arguments.out / "student.pt"), "windows": config.windows}
 
 
@@ -110,7 +105,7 @@ def _control(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.prepare import load_training_sets
 
     config = _config(ControlConfig, arguments)
-    sets = load_training_sets(arguments.windows_dir)
+    sets = load_training_sets(arguments.windows_dir, context=True)
     student = train_control(arguments.out / config.name, sets, config)
     path = arguments.out / f"{config.name}.npz"
     save_control(student, path, config)

@@ -4,7 +4,8 @@ These are applied to windows as training draws them. What another sensor or real
 makes of a recording is done once, on the raw signal, by `plethprint_distill.resense`.
 
 ========  ===========================================================================
-PPG       white noise, slow wander, breathing of the amplitude, a burst of motion
+PPG       white noise, slow wander, breathing of the amplitude, a burst of motion,
+          lost samples bridged by a straight line
 ECG       white noise, slow wander, muscle noise; `other_lead` turns an unpaired ECG
           upside down or mixes it with its slope
 ========  ===========================================================================
@@ -29,8 +30,9 @@ def disturb(
 
     White noise (half of the windows, up to 0.3 sd), a slow wander inside the band
     (a third, up to 0.5 sd), breathing of the amplitude (a third, up to 30 %), a burst of
-    motion (a sixth, up to 2 sd), then normalised and clipped again as preprocessing does.
-    `strength` multiplies all of these levels.
+    motion (a sixth, up to 2 sd), 0.1 to 0.8 s of lost samples bridged by a straight line
+    (a sixth), then normalised and clipped again as preprocessing does. `strength`
+    multiplies all of these levels, and below 1 the share of windows that lost samples.
     """
     n, samples = ppg.shape
     time_s = np.arange(samples, dtype=np.float32) / np.float32(PPG.rate_hz)
@@ -51,6 +53,8 @@ def disturb(
     centre = rng.uniform(0.0, PPG.window_s, (n, 1)).astype(np.float32)
     burst = np.exp(-(((time_s - centre) / rng.uniform(0.2, 1.0, (n, 1))) ** 2))
     out += some(0.16, 0.2, 2.0) * burst.astype(np.float32) * wave(0.8, 5.0)
+    for row in np.flatnonzero(rng.random(n) < 0.16 * min(1.0, strength)):
+        _bridge(out[row], rng)
     return _normalised(out, PPG)
 
 
@@ -89,6 +93,15 @@ def other_lead(ecg: Float32Array, rng: np.random.Generator) -> Float32Array:
     slope /= slope.std(axis=1, keepdims=True) + 1e-6
     sign = np.where(rng.random((n, 1)) < 0.25, -1.0, 1.0)
     return _normalised((sign * (ecg + share * slope)).astype(np.float32), ECG)
+
+
+def _bridge(row: Float32Array, rng: np.random.Generator) -> None:
+    """Replace a stretch of a window (T,) by the line that bridges lost samples."""
+    length = int(rng.integers(round(0.1 * PPG.rate_hz), round(0.8 * PPG.rate_hz) + 1))
+    first = int(rng.integers(0, len(row) - length - 1))
+    row[first : first + length + 2] = np.linspace(
+        row[first], row[first + length + 1], length + 2, dtype=np.float32
+    )
 
 
 def _normalised(rows: Float32Array, spec: SignalSpec) -> Float32Array:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from plethprint_distill.claim_gate import Claim, claims
 from plethprint_distill.embedder import STUDENT_INT8, Embedder
 from plethprint_distill.folds import thinned
 from plethprint_distill.labelled_windows import Library
@@ -62,6 +63,18 @@ class Benchmark:
     facts: dict[str, Any] = field(default_factory=dict)
     """Package, teacher, command, seconds."""
 
+    @property
+    def claims(self) -> list[Claim]:
+        """What the teacher gains, at equal windows: macro-average first, then the tasks."""
+        found = {row.model: row.figures["skill"] for row in self.macro}
+        made = claims("macro-average", found)
+        for result in self.results:
+            if result.task.in_macro:
+                own = {row.model: skill(result, row) for row in result.rows}
+                known = {k: v for k, v in own.items() if v is not None}
+                made += claims(result.task.name, known)
+        return made
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON form; draws are left out, NaN is null."""
         plain: dict[str, Any] = _plain(
@@ -73,6 +86,7 @@ class Benchmark:
                     "tasks": self.macro_tasks,
                     "rows": [_row(row) for row in self.macro],
                 },
+                "teacher_helps": [_claim(claim) for claim in self.claims],
                 "missing": [{"task": t, "reason": why} for t, why in self.missing],
                 "notes": self.notes,
             }
@@ -236,6 +250,16 @@ def _task(result: TaskResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 1),
         "rows": [_row(row) for row in result.rows],
         "notes": result.notes,
+    }
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    return {
+        "task": claim.task,
+        "control": claim.control,
+        "distilled_minus_control": asdict(claim.difference),
+        "seeds": list(claim.seeds),
+        "helps": claim.helps,
     }
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from plethprint.errors import PlethprintError, RecordingError
 from plethprint.package import MODELS_FOLDER, ModelPackage
+from plethprint.teacher import DEFAULT_TEACHER
 
 __all__ = ["add_arguments", "text_report"]
 
 _LOGGER = logging.getLogger(__name__)
 
-_TEACHER = MODELS_FOLDER / "m2ae-small_v1" / "teacher.npz"
+_TEACHER = MODELS_FOLDER / DEFAULT_TEACHER / "teacher.npz"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--draws", type=int, default=1000, help="bootstrap draws")
     parser.add_argument("--report", type=Path, help="HTML page to write")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="the tables as Markdown, too"
+    )
     parser.add_argument("--json", action="store_true", help="JSON on stdout, no tables")
     parser.set_defaults(run=_run)
 
@@ -54,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
     """Run the tasks; JSON-able with --json, tables of text otherwise."""
     from plethprint_distill.benchmark import Benchmark, run_benchmark
+    from plethprint_distill.benchmark_markdown import markdown_tables
     from plethprint_distill.benchmark_report import html_report
     from plethprint_distill.embedder import (
         baseline_embedders,
@@ -78,9 +83,10 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
         )
     folders = corpus_folders(arguments.corpus)
     makers = {**SETS, **_outcomes(arguments)}
-    if arguments.report is not None and not arguments.report.parent.is_dir():
-        # Told now, not after half an hour of work.
-        raise PlethprintError(f"{arguments.report.parent} is not a folder")
+    for path in (arguments.report, arguments.markdown):
+        if path is not None and not path.parent.is_dir():
+            # Told now, not after half an hour of work.
+            raise PlethprintError(f"{path.parent} is not a folder")
     package = ModelPackage.load(arguments.package)
     teacher, teacher_rows = teacher_embedders(arguments.teacher)
     notes: list[str] = []
@@ -105,6 +111,9 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
         }
         if arguments.report is not None:
             arguments.report.write_text(html_report(found), encoding="utf-8")
+        if arguments.markdown is not None:
+            text = markdown_tables(found.to_dict())
+            arguments.markdown.write_text(text, encoding="utf-8")
 
     found = run_benchmark(
         Library(folders, makers, arguments.cache),

@@ -10,6 +10,7 @@ import numpy as np
 
 from plethprint_distill.benchmark import MACRO_ABOUT, Benchmark
 from plethprint_distill.embedder import STUDENT_INT8
+from plethprint_distill.int8_cost import int8_costs, int8_table
 from plethprint_distill.statistics import Interval
 from plethprint_distill.tasks.task import FIGURES, Figure, Row, TaskResult
 
@@ -55,6 +56,7 @@ def html_report(found: Benchmark) -> str:
         "<p class='key'><span class='ours'>ours</span><span class='control'>control</span>"
         "<span>baseline</span><span class='null'>null</span></p>",
         _macro(found),
+        int8_table(int8_costs(found.results)),
     ]
     for section, group in groupby(found.results, key=lambda r: r.task.section):
         parts.append(f"<h2>{escape(section)}</h2>")

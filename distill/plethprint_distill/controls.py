@@ -1,9 +1,9 @@
 """Same-data controls: the student trained on the same windows, without any teacher.
 
 "The teacher helps" means better than these: the same architecture, the same corpora and
-share of virtual wearers, the same disturbance, optimiser and number of windows; only
-what is learned differs (see `control_objectives`). SimCLR draws the same number of
-windows but sees two views of each, and so costs twice the passes.
+share of virtual wearers, the same crops in time and disturbance, optimiser and number of
+windows; only what is learned differs (see `control_objectives`). SimCLR draws the same
+number of windows but sees two views of each, and so costs twice the passes.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from plethprint_distill.control_objectives import (
     SimClr,
     images,
 )
+from plethprint_distill.crops import crop, room_samples
 from plethprint_distill.physiology import TARGETS
 from plethprint_distill.student import PRESETS, Student
 from plethprint_distill.training_run import go_on
@@ -225,8 +226,7 @@ class ControlTraining:
             for mate in (self.groups[k].mates(i, rng),)
         ]
         ppg, partner = (
-            np.concatenate([self.sets[k].ppg[i] for k, i in side])
-            * np.float32(PPG.input_scale)
+            self._crops(np.concatenate([self.sets[k].ppg[i] for k, i in side]), rng)
             for side in (picks, other)
         )
         rhythm = np.concatenate([np.asarray(self.sets[k].rhythm[i]) for k, i in picks])
@@ -237,12 +237,19 @@ class ControlTraining:
             rhythm.astype(np.int64),
         )
 
+    @staticmethod
+    def _crops(whole: npt.NDArray[np.int8], rng: np.random.Generator) -> Float32Array:
+        room = room_samples(whole, PPG)
+        return crop(whole, PPG, rng.integers(0, room + 1, len(whole)))
+
     def finished(self) -> Student:
         """The student as it is to be judged, after the last step."""
         if self.config.method == "masked":
             rng = np.random.default_rng([self.config.seed, 1])
             parts = [
-                s.ppg[np.sort(rng.permutation(len(s))[: round(share * _SETTLE_WINDOWS)])]
+                s.take(np.sort(rng.permutation(len(s))[: round(share * _SETTLE_WINDOWS)]))
+                .centred()
+                .ppg
                 for share, s in zip(self.shares.values(), self.sets.values(), strict=True)
             ]
             _set_head(self.student, np.concatenate(parts))
@@ -288,9 +295,9 @@ def _hand_made_targets(
     for name, windows in sets.items():
         path = folder / f"{name}.npy"
         if not path.is_file() or len(np.load(path, mmap_mode="r")) != len(windows):
-            starts = range(0, len(windows), _CHUNK)
+            starts, rows = range(0, len(windows), _CHUNK), windows.centred().ppg
             tasks = (
-                delayed(hand_made_features)(np.asarray(windows.ppg[i : i + _CHUNK]))
+                delayed(hand_made_features)(np.asarray(rows[i : i + _CHUNK]))
                 for i in starts
             )
             parts = Parallel(n_jobs=min(jobs, len(starts)), return_as="generator")(tasks)

@@ -4,14 +4,16 @@ The teacher sees the window as it is, ECG and PPG where it has both; the student
 PPG alone, often disturbed further as wearables disturb it. Its fingerprint follows the
 teacher's by direction (cosine), by neighbourhood (similarity matrices), by telling
 windows apart (InfoNCE), and carries the teacher's physiology read-outs as targets of its
-own.
+own. For the last share of the windows it is the int8 student that does so: see
+`quantization_aware`.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +21,14 @@ import torch
 from lightning.fabric import Fabric
 from torch.nn import functional as fn
 
+from plethprint.errors import TrainingError
 from plethprint.signal import PPG
 from plethprint_distill.augment import disturb
 from plethprint_distill.crops import crop, room_samples
 from plethprint_distill.losses import contrast, masked_regression, relation
 from plethprint_distill.physiology import TARGETS, target_column
-from plethprint_distill.student import PRESETS, Student
+from plethprint_distill.quantization_aware import QuantizationAware
+from plethprint_distill.student import PRESETS, Student, StudentConfig
 from plethprint_distill.teacher import M2AE, RHYTHMS
 from plethprint_distill.teacher_targets import teacher_targets
 from plethprint_distill.training_run import go_on
@@ -33,6 +37,13 @@ from plethprint_distill.windows import WindowSet
 __all__ = ["DistillConfig", "Distillation", "distill", "pulses_only"]
 
 _LOGGER = logging.getLogger(__name__)
+
+_RANGE_RATE = 10.0
+"""Learning rate of the logarithm of a range over that of a weight.
+
+The quantised phase comes where the cosine has all but ended: of 5 M windows at 3e-3, Adam
+can move a logarithm by 0.16 in all; ten times that lets a range find its place.
+"""
 
 _DISTURBANCE = target_column("log_disturbance")
 
@@ -58,11 +69,23 @@ class DistillConfig:
     physiology: float = 0.3
     length: float = 0.01
     """Keeps the raw fingerprint near length 8, so that int8 has one range to cover."""
+    quantize_share: float = 0.15
+    """Last share of the windows, for which the int8 student is trained; 0: never."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a share that is none."""
+        if not 0.0 <= self.quantize_share <= 1.0:
+            raise TrainingError(
+                f"quantize_share must lie from 0 to 1, not at {self.quantize_share}"
+            )
 
 
 class Distillation:
-    """A run that can stop after any step and go on from its folder."""
+    """A run that can stop after any step and go on from its folder.
+
+    `shape` is another student than the preset's; its fingerprint is as long as the targets.
+    """
 
     def __init__(
         self,
@@ -70,6 +93,8 @@ class Distillation:
         sets: dict[str, WindowSet],
         targets: dict[str, Float32Array],
         config: DistillConfig,
+        *,
+        shape: StudentConfig | None = None,
     ) -> None:
         self.folder, self.config = folder, config
         self.sets, self.targets = sets, targets
@@ -90,7 +115,7 @@ class Distillation:
         self.fabric.launch()
         torch.manual_seed(config.seed)
         dim = next(iter(targets.values())).shape[1]
-        self.student = Student(PRESETS[config.preset])
+        self.student = Student(replace(shape or PRESETS[config.preset], dim=dim))
         self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.heads = torch.nn.ModuleDict(
             {
@@ -99,6 +124,7 @@ class Distillation:
             }
         )
         self.log_variance = torch.nn.Parameter(torch.zeros(len(TARGETS)))
+        self.quantized: QuantizationAware | None = None
         self.modules = torch.nn.ModuleList([self.student, self.heads]).to(
             self.fabric.device
         )
@@ -124,6 +150,8 @@ class Distillation:
             self.student.load_state_dict(state["model"])
             self.heads.load_state_dict(state["heads"])
             self.log_variance.data.copy_(state["log_variance"])
+            if "quantized" in state:
+                self._begin_quantized().load_state_dict(state["quantized"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step = int(state["step"])
             _LOGGER.info("resumed at step %d", self.step)
@@ -132,19 +160,36 @@ class Distillation:
         """Write the checkpoint whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.checkpoint.with_suffix(".part")
-        torch.save(
-            {
-                "model": self.student.state_dict(),
-                "heads": self.heads.state_dict(),
-                "log_variance": self.log_variance.detach().clone(),
-                "optimizer": self.optimizer.state_dict(),
-                "student": asdict(self.student.config),
-                "config": asdict(self.config),
-                "step": self.step,
-            },
-            part,
-        )
+        state: dict[str, Any] = {
+            "model": self.student.state_dict(),
+            "heads": self.heads.state_dict(),
+            "log_variance": self.log_variance.detach().clone(),
+            "optimizer": self.optimizer.state_dict(),
+            "student": asdict(self.student.config),
+            "config": asdict(self.config),
+            "step": self.step,
+        }
+        if self.quantized is not None:
+            state["quantized"] = self.quantized.state_dict()
+            if self._quantizes():
+                state["ranges"] = self.quantized.ranges()
+        torch.save(state, part)
         part.replace(self.checkpoint)
+
+    def _quantizes(self) -> bool:
+        """Whether what comes next is a step, or the end, of the int8 student."""
+        share = self.config.quantize_share
+        seen = self.step * self.config.batch
+        return share > 0.0 and seen >= (1.0 - share) * self.config.windows
+
+    def _begin_quantized(self) -> QuantizationAware:
+        """From here on the student runs as int8 would run it, and learns its ranges."""
+        self.quantized = QuantizationAware(self.student).to(self.fabric.device)
+        # A group of its own and only now: checkpoints from before this phase have none.
+        self.optimizer.add_param_group(
+            {"params": [self.quantized.log_high], "weight_decay": 0.0, "rate": _RANGE_RATE}
+        )
+        return self.quantized
 
     def run_step(self) -> dict[str, float]:
         """One step of the optimiser; gives the losses."""
@@ -152,8 +197,11 @@ class Distillation:
         seen = self.step * config.batch
         rise = min(1.0, (seen + 1) / max(1, config.warm_up_windows))
         fall = 0.5 * (1.0 + np.cos(np.pi * min(1.0, seen / config.windows)))
+        if self._quantizes() and self.quantized is None:
+            self._begin_quantized()
         for group in self.optimizer.param_groups:
-            group["lr"] = float(config.learning_rate * rise * max(0.002, fall))
+            rate = group.get("rate", 1.0) * rise * max(0.002, fall)
+            group["lr"] = float(config.learning_rate * rate)
         rng = np.random.default_rng([config.seed, self.step])
         counts = rng.multinomial(config.batch, list(self.shares.values()))
         picks = [
@@ -183,6 +231,8 @@ class Distillation:
         self.fabric.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.modules.parameters(), 5.0)
         self.optimizer.step()
+        if self.quantized is not None:
+            self.quantized.keep_in_bounds()
         self.step += 1
         return {
             "loss": float(loss.detach()),
@@ -196,8 +246,12 @@ class Distillation:
         physiology: torch.Tensor,
         rhythm: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        self.student.train()
-        raw = self.student(ppg.contiguous(memory_format=torch.channels_last))
+        windows = ppg.contiguous(memory_format=torch.channels_last)
+        if self.quantized is not None and self._quantizes():
+            # Batch norm's statistics stand still: they are folded into the weights.
+            raw = self.quantized.train()(windows)
+        else:
+            raw = self.student.train()(windows)
         unit = fn.normalize(raw, dim=-1)
         read = masked_regression(
             self.heads["read_out"](8.0 * unit), physiology, self.log_variance

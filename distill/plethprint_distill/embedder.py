@@ -24,12 +24,14 @@ from plethprint.errors import MissingExtraError
 from plethprint.package import ModelPackage
 from plethprint.signal import ECG, PPG
 from plethprint_distill.checkpoint import load_teacher
+from plethprint_distill.claim_gate import DISTILLED
 from plethprint_distill.evaluate import load_student, student_vectors
 from plethprint_distill.student import PRESETS, Student
 from plethprint_distill.teacher import M2AE
 from plethprint_distill.windows import WindowSet
 
 __all__ = [
+    "STUDENT_FLOAT",
     "STUDENT_INT8",
     "Embedder",
     "baseline_embedders",
@@ -44,6 +46,8 @@ _LOGGER = logging.getLogger(__name__)
 
 Float32Array = npt.NDArray[np.float32]
 
+STUDENT_FLOAT = "float student"
+"""The same student before it was quantised; a row where its folder was given."""
 STUDENT_INT8 = "int8 student"
 """The row that every other is compared with."""
 
@@ -157,7 +161,7 @@ def float_student(folder: Path) -> Embedder:
     """
     student = load_student(folder)
     return Embedder(
-        "float student",
+        STUDENT_FLOAT,
         "ours",
         "ppg",
         partial(_student_unit, student),
@@ -239,13 +243,17 @@ def baseline_embedders(notes: list[str]) -> Iterator[Embedder]:
 
 
 def control_embedders(notes: list[str]) -> Iterator[Embedder]:
-    """Students of the same shape and data that no teacher taught, where they are there."""
+    """Students of the same shape and data without a teacher, where they are there.
+
+    Beside them may lie students distilled on as many windows, for the claim gate.
+    """
     load = _found("plethprint_distill.control_weights", "load_controls", notes)
     found = [] if load is None else load()
     if load is not None and not found:
         notes.append("no same-data control rows: their weights are not here")
     for name, student in found:
-        yield Embedder(str(name), "control", "ppg", partial(_student_unit, student))
+        family = "ours" if name.startswith(DISTILLED) else "control"
+        yield Embedder(str(name), family, "ppg", partial(_student_unit, student))
 
 
 def _found(module: str, name: str, notes: list[str]) -> Any:

@@ -28,7 +28,14 @@ from plethprint_distill.student import Student, StudentConfig
 from plethprint_distill.teacher import M2AE
 from plethprint_distill.windows import WindowSet
 
-__all__ = ["evaluate", "load_student", "onnx_vectors", "student_vectors"]
+__all__ = [
+    "evaluate",
+    "load_student",
+    "onnx_vectors",
+    "ridge_guess",
+    "student_vectors",
+    "unit_rows",
+]
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -163,7 +170,7 @@ def _heart_rate(
     torch.manual_seed(0)
     features: dict[str, Callable[[WindowSet], Float32Array]] = {
         "teacher_ppg": lambda w: fingerprints(teacher, w, ("ppg",)),
-        "student": lambda w: _unit(student_vectors(student, w.ppg)),
+        "student": lambda w: unit_rows(student_vectors(student, w.ppg)),
         "student_untrained": lambda w: student_vectors(Student(student.config), w.ppg),
     }
     rows: dict[str, Interval] = {}
@@ -171,7 +178,7 @@ def _heart_rate(
         torch.manual_seed(0)  # the untrained student is one network, not two
         seen = make(train.take(known))
         torch.manual_seed(0)
-        guess = _ridge(seen, labels, make(test))
+        guess = ridge_guess(seen, labels, make(test))
         rows[name] = mean_over_people(np.abs(guess - truth), person)
     counted = np.asarray(heart_rate_bpm(np.asarray(test.ppg)), np.float64)
     # Where it finds no rate it is given the training mean: all rows on the same windows.
@@ -181,13 +188,14 @@ def _heart_rate(
     return {k: asdict(v) for k, v in rows.items()}
 
 
-def _unit(rows: Float32Array) -> Float32Array:
+def unit_rows(rows: Float32Array) -> Float32Array:
+    """Rows (N, D) at unit length; a row of zeros stays one."""
     lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
     unit: Float32Array = rows / lengths
     return unit
 
 
-def _ridge(
+def ridge_guess(
     train: Float32Array, labels: npt.NDArray[np.float64], test: Float32Array
 ) -> npt.NDArray[np.float64]:
     """Standardise, fit ridge (strength by generalised cross-validation), predict."""

@@ -20,9 +20,9 @@ import torch
 
 from plethprint.signal import ECG, PPG
 from plethprint_distill.teacher import M2AE
-from plethprint_distill.windows import WindowSet
+from plethprint_distill.windows import WindowSet, concatenate
 
-__all__ = ["effective_rank", "fingerprints", "settle_space"]
+__all__ = ["effective_rank", "fingerprints", "mixed_pairs", "settle_space"]
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -50,6 +50,17 @@ def fingerprints(
         pooled = teacher.pool(teacher.share(torch.cat(tokens, dim=1)))
         parts.append((pooled if raw else teacher.finish(pooled)).cpu().numpy())
     return np.concatenate(parts).astype(np.float32)
+
+
+def mixed_pairs(sets: dict[str, WindowSet], each: int) -> WindowSet:
+    """Paired windows of every set in equal number: what the space is settled on."""
+    rng = np.random.default_rng(0)
+    rows = {k: np.flatnonzero(np.asarray(s.has_ecg & s.has_ppg)) for k, s in sets.items()}
+    return concatenate(
+        sets[k].take(np.sort(rng.permutation(paired)[:each]))
+        for k, paired in rows.items()
+        if len(paired)
+    )
 
 
 def settle_space(teacher: M2AE, windows: WindowSet) -> None:

@@ -1,4 +1,7 @@
-"""`python -m plethprint_quantize`: a trained student in, a signed int8 package out."""
+"""`python -m plethprint_quantize`: a trained student in, a signed int8 package out.
+
+`python -m plethprint_quantize compare` tells instead what each way of quantising it costs.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plethprint.errors import MissingExtraError, PlethprintError
 from plethprint.signature import load_or_create_signing_key
+from plethprint_quantize.compare_arguments import at_least, compare_parser
 
 if TYPE_CHECKING:
     from plethprint_quantize.checkpoint import About
@@ -22,20 +26,26 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 on success, 1 with one sentence on stderr otherwise."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    compares = words[:1] == ["compare"]
+    arguments = compare_parser().parse_args(words[1:]) if compares else _parsed(words)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     level = logging.DEBUG if arguments.verbose else logging.INFO
     logging.getLogger("plethprint_quantize").setLevel(level)
     try:
-        described = _run(arguments)
+        described = _compare(arguments) if compares else _run(arguments)
     except (PlethprintError, OSError) as error:
         sys.stderr.write(f"plethprint_quantize: {error}\n")
         return 1
-    sys.stdout.write(json.dumps(described, indent=None if arguments.json else 2) + "\n")
+    if isinstance(described, str):
+        sys.stdout.write(described)
+    else:
+        text = json.dumps(described, indent=None if arguments.json else 2)
+        sys.stdout.write(text + "\n")
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parsed(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("plethprint_quantize", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--student", type=Path, help="student.pt or its folder")
@@ -56,34 +66,59 @@ def _parser() -> argparse.ArgumentParser:
         "--about", type=Path, help="about.json; default beside the student or teacher"
     )
     parser.add_argument(
-        "--method", default="auto", help="auto (default), min-max, p99.99 or p99.9"
+        "--ranges",
+        choices=("learned", "calibrated"),
+        help="of activations; default: learned, if the student's last phase found them",
     )
     parser.add_argument(
-        "--windows", type=_at_least(1), default=512, help="windows that set ranges"
+        "--method",
+        default="auto",
+        help="of calibration: auto (default), min-max, p99.99, p99.9 or mse",
     )
-    parser.add_argument("--seed", type=_at_least(0), default=0)
+    parser.add_argument(
+        "--equalize", action="store_true", help="equalise channels (calibrated ranges)"
+    )
+    parser.add_argument(
+        "--correct-bias", action="store_true", help="take off what rounding shifts"
+    )
+    parser.add_argument(
+        "--windows", type=at_least(1), default=512, help="windows that set ranges"
+    )
+    parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--name", help="name of the package, over that of about.json")
     parser.add_argument("--key", type=Path, help="Ed25519 signing key (PEM)")
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
     parser.add_argument("--verbose", action="store_true", help="the converters' logs too")
-    return parser
+    return parser.parse_args(words)
 
 
-def _at_least(least: int) -> Callable[[str], int]:
-    def whole_number(text: str) -> int:
-        number = int(text)
-        if number < least:
-            raise argparse.ArgumentTypeError(f"{number} is below {least}")
-        return number
-
-    return whole_number
-
-
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+def _require_torch() -> None:
     try:
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("quantize", "Quantising a student") from error
+
+
+def _compare(arguments: argparse.Namespace) -> dict[str, Any] | str:
+    _require_torch()
+    from plethprint_quantize.comparison import compare, markdown
+
+    found = compare(
+        arguments.student,
+        arguments.corpus,
+        recipes=arguments.recipes,
+        calibration=arguments.calibration,
+        teacher=arguments.teacher,
+        count=arguments.windows,
+        seed=arguments.seed,
+        cache=arguments.cache,
+        pretend=arguments.pretend,
+    )
+    return found if arguments.json else markdown(found)
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+    _require_torch()
     from plethprint_quantize.checkpoint import About
 
     given: Path = arguments.student or arguments.teacher
@@ -98,7 +133,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _student(arguments: argparse.Namespace, beside: Path, about: About) -> dict[str, Any]:
-    from plethprint_quantize.checkpoint import load_student, load_windows
+    from plethprint_quantize.checkpoint import choose_ranges, load_student, load_windows
     from plethprint_quantize.golden import GoldenSource
     from plethprint_quantize.package import build_package
     from plethprint_quantize.pipeline import quantize
@@ -110,6 +145,9 @@ def _student(arguments: argparse.Namespace, beside: Path, about: About) -> dict[
         load_student(arguments.student),
         load_windows(arguments.calibration or beside / "calibration.npy"),
         method=arguments.method,
+        learned=choose_ranges(arguments.student, arguments.ranges),
+        equalize=arguments.equalize,
+        correct_bias=arguments.correct_bias,
         count=arguments.windows,
         seed=arguments.seed,
     )

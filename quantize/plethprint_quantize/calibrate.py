@@ -1,14 +1,16 @@
 """Measures the range of every activation on real windows, and chooses how to clip it.
 
-An int8 activation has 256 steps to spend. *Min-max* spends them on everything seen;
-a *percentile* cuts the rarest values off and resolves the rest more finely. Which one
-loses less is measured, not assumed: see :func:`plethprint_quantize.pipeline.quantize`.
+An int8 activation has 256 steps to spend. *Min-max* spends them on everything seen; a
+*percentile* cuts the rarest values off and resolves the rest more finely; *mse* cuts where
+the squared error of clipping and rounding together is least. Which one loses less is
+measured, not assumed: see :func:`plethprint_quantize.pipeline.quantize`. A student whose
+last phase was quantised brings ranges of its own, and needs none of these.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,27 +19,31 @@ import torch
 
 from plethprint.errors import WindowShapeError
 from plethprint.signal import PPG
+from plethprint_distill.quantization_aware import ACTIVATION_STEPS, HEADROOM
 from plethprint_quantize.export import DeployNet
 
-__all__ = ["METHODS", "Ranges", "choose_windows", "float_fingerprints", "measure_ranges"]
+__all__ = [
+    "HEADROOM",
+    "METHODS",
+    "Ranges",
+    "choose_windows",
+    "float_fingerprints",
+    "measure_ranges",
+    "real_windows",
+]
 
 _LOGGER = logging.getLogger(__name__)
 _BATCH = 64
 _BINS = 8192
 
-METHODS: dict[str, float] = {"min-max": 100.0, "p99.99": 99.99, "p99.9": 99.9}
-"""Name of a method -> percentile of the values that stay inside the range."""
+PERCENTILES: dict[str, float] = {"min-max": 100.0, "p99.99": 99.99, "p99.9": 99.9}
+"""Method -> percentile of the values that stay inside the range."""
 
-HEADROOM = 2.5
-"""Range of the fingerprint over the largest value that calibration saw.
-
-onnxruntime rounds each layer once, TFLite twice. On a trained student one activation in a
-thousand differs after the first layer and, growing through fifteen, every second number of
-the fingerprint by 0.025 of its spread. A step of twice the tightest range is coarser than
-that, so that runtimes stay within 2 steps, and costs 0.0003 of cosine to the float student.
-"""
+METHODS = (*PERCENTILES, "mse")
+"""Ways to choose ranges by calibration."""
 
 Int8Array = npt.NDArray[np.int8]
+FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,12 @@ class Ranges:
     Attributes
     ----------
     method : str
-        Key of `METHODS` that chose them.
+        One of `METHODS`, or ``"learned"``.
     steps : tuple of (float, float)
         Lowest and highest value of each step's output, in running order: every
         convolution, the mean, the linear layer.
     windows : int
-        How many calibration windows were measured.
+        How many calibration windows were measured; 0 where training found them.
     """
 
     method: str
@@ -127,7 +133,7 @@ def measure_ranges(
     windows : ndarray of int8, shape (N, T)
         From `choose_windows`.
     method : str
-        Key of `METHODS`. The fingerprint itself always keeps its full range,
+        One of `METHODS`. The fingerprint itself always keeps its full range,
         with `HEADROOM`: an outlier there is a person, not noise.
 
     Returns
@@ -135,30 +141,32 @@ def measure_ranges(
     Ranges
         In the order of `DeployNet.activations`.
     """
-    percentile = METHODS[method]
     lows, highs = _extremes(deploy, windows)
     # People to come reach further than the calibration windows; and a fingerprint step
     # that is not finer than need be keeps runtimes that round differently together.
+    if method != "min-max":
+        counts = _histograms(deploy, windows, lows, highs)
+        for i in np.flatnonzero(highs > lows)[:-1].tolist():
+            cut = _least_error if method == "mse" else _percentile(PERCENTILES[method])
+            highs[i] = cut(counts[i], lows[i], highs[i])
     lows[-1], highs[-1] = HEADROOM * lows[-1], HEADROOM * highs[-1]
-    if percentile < 100.0:
-        highs[:-1] = _percentiles(deploy, windows, lows, highs, percentile)[:-1]
     steps = tuple(zip(map(float, lows), map(float, highs), strict=True))
     return Ranges(method, steps, len(windows))
 
 
+def real_windows(windows: Int8Array) -> torch.Tensor:
+    """Int8 windows (N, T) as the float graph takes them: (N, 1, 1, T), in sd."""
+    real = windows[:, None, None, :].astype(np.float32) * np.float32(PPG.input_scale)
+    return torch.from_numpy(real)
+
+
 def _batches(windows: Int8Array) -> Iterator[torch.Tensor]:
-    scale = np.float32(PPG.input_scale)
     with torch.inference_mode():
         for start in range(0, len(windows), _BATCH):
-            batch = (
-                windows[start : start + _BATCH, None, None, :].astype(np.float32) * scale
-            )
-            yield torch.from_numpy(batch)
+            yield real_windows(windows[start : start + _BATCH])
 
 
-def _extremes(
-    deploy: DeployNet, windows: Int8Array
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _extremes(deploy: DeployNet, windows: Int8Array) -> tuple[FloatArray, FloatArray]:
     lows, highs = [], []
     for batch in _batches(windows):
         steps = list(deploy.activations(batch))
@@ -167,22 +175,34 @@ def _extremes(
     return np.min(lows, axis=0), np.max(highs, axis=0)
 
 
-def _percentiles(
-    deploy: DeployNet,
-    windows: Int8Array,
-    lows: npt.NDArray[np.float64],
-    highs: npt.NDArray[np.float64],
-    percentile: float,
-) -> npt.NDArray[np.float64]:
-    """Percentile of each step's values, from a histogram: memory stays small."""
+def _histograms(
+    deploy: DeployNet, windows: Int8Array, lows: FloatArray, highs: FloatArray
+) -> FloatArray:
+    """Counts (steps, bins) of each step's values: memory stays small."""
     counts = np.zeros((len(lows), _BINS))
     for batch in _batches(windows):
         for i, step in enumerate(deploy.activations(batch)):
             if highs[i] > lows[i]:
                 counts[i] += torch.histc(step, _BINS, lows[i], highs[i]).numpy()
-    result: npt.NDArray[np.float64] = highs.copy()
-    for i in np.flatnonzero(highs > lows).tolist():
-        share = np.cumsum(counts[i]) / counts[i].sum()
+    return counts
+
+
+def _percentile(percentile: float) -> Callable[[FloatArray, float, float], float]:
+    def cut(counts: FloatArray, low: float, high: float) -> float:
+        share = np.cumsum(counts) / counts.sum()
         edge = int(np.searchsorted(share, percentile / 100.0)) + 1
-        result[i] = lows[i] + (highs[i] - lows[i]) * min(edge, _BINS) / _BINS
-    return result
+        return float(low + (high - low) * min(edge, _BINS) / _BINS)
+
+    return cut
+
+
+def _least_error(counts: FloatArray, low: float, high: float) -> float:
+    """The end of the range whose clipping and rounding lose least of these values."""
+    values = low + (high - low) * (np.arange(_BINS) + 0.5) / _BINS
+    ends = high * np.linspace(0.2, 1.0, 81)
+    errors = []
+    for end in ends.tolist():
+        step = end / ACTIVATION_STEPS
+        rounded = np.rint(np.minimum(values, end) / step) * step
+        errors.append(float(counts @ np.square(rounded - values)))
+    return float(ends[int(np.argmin(errors))])

@@ -3,7 +3,8 @@
 ::
 
     student/
-      student.pt        {"model": state dict, "student": fields of StudentConfig, ...}
+      student.pt        {"model": state dict, "student": fields of StudentConfig, ...} and,
+                        of a student whose last phase was quantised, "ranges"
       calibration.npy   int8 (N, T), windows of the training split
       golden.npz        windows, teacher_both, teacher_ppg (see `GoldenSource`)
       about.json        name, version, teacher, training_data, figures (see `About`)
@@ -12,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,8 +26,9 @@ import torch
 
 from plethprint.errors import PackageIncompatibleError, WindowShapeError
 from plethprint_distill.student import PRESETS, Student, StudentConfig
+from plethprint_quantize.calibrate import Ranges
 
-__all__ = ["About", "load_student", "load_windows"]
+__all__ = ["About", "choose_ranges", "load_ranges", "load_student", "load_windows"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,69 @@ def load_student(path: str | Path) -> Student:
             f"{path} is not a student checkpoint: {reason}"
         ) from error
     return student.eval()
+
+
+def load_ranges(path: str | Path) -> Ranges | None:
+    """Load the ranges that quantisation-aware training found, if it did.
+
+    Parameters
+    ----------
+    path : path-like
+        ``student.pt``, or the folder that holds it.
+
+    Returns
+    -------
+    Ranges or None
+        None of a student that was trained in float to the end.
+
+    Raises
+    ------
+    PackageIncompatibleError
+        The file is no checkpoint, or its ranges are not one for each step.
+    """
+    path = Path(path)
+    path = path / "student.pt" if path.is_dir() else path
+    steps = len(load_student(path).layers) + 2
+    found = torch.load(path, map_location="cpu", weights_only=True).get("ranges")
+    if found is None:
+        return None
+    try:
+        ranges = tuple((float(low), float(high)) for low, high in found)
+        fit = len(ranges) == steps and all(
+            math.isfinite(low) and math.isfinite(high) and low <= 0.0 < high
+            for low, high in ranges
+        )
+    except (TypeError, ValueError):
+        fit = False
+    if not fit:
+        raise PackageIncompatibleError(
+            f"{path} holds ranges that are not one for each of the student's {steps} steps"
+        )
+    return Ranges("learned", ranges, 0)
+
+
+def choose_ranges(path: str | Path, wanted: str | None) -> Ranges | None:
+    """Ranges to quantise with: learned ones, or None where they are to be calibrated.
+
+    Parameters
+    ----------
+    path : path-like
+        ``student.pt``, or the folder that holds it.
+    wanted : str or None
+        ``"learned"``, ``"calibrated"``, or None for learned where there are any.
+
+    Raises
+    ------
+    PackageIncompatibleError
+        If learned ranges are wanted of a student that has none.
+    """
+    ranges = None if wanted == "calibrated" else load_ranges(path)
+    if ranges is None and wanted == "learned":
+        raise PackageIncompatibleError(
+            f"{path} holds no learned ranges: it was trained in float to the end "
+            "(distill --quantize-share)"
+        )
+    return ranges
 
 
 def load_windows(path: str | Path) -> npt.NDArray[np.int8]:

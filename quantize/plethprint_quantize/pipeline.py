@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,15 @@ import numpy.typing as npt
 from plethprint.agreement import agreement
 from plethprint.errors import EncoderError, PackageIncompatibleError
 from plethprint_distill.student import Student
+from plethprint_quantize.bias_correction import bias_corrected
 from plethprint_quantize.calibrate import (
     METHODS,
+    Ranges,
     choose_windows,
     float_fingerprints,
     measure_ranges,
 )
+from plethprint_quantize.equalize import equalized
 from plethprint_quantize.export import DeployNet, fold
 from plethprint_quantize.flatbuffer import Graph, read_tflite
 from plethprint_quantize.golden import run_onnx, run_tflite_micro
@@ -50,7 +54,7 @@ class QuantizedStudent:
     deploy : DeployNet
         The float graph it was made from.
     method : str
-        Key of `METHODS` that chose the ranges.
+        One of `METHODS` that chose the ranges, or ``"learned"``.
     candidates : dict of str to dict
         `agreement` of int8 with float for every method that was tried.
     onnx_max_lsb : int
@@ -59,6 +63,8 @@ class QuantizedStudent:
         Share of values that differ at all, 0 to 1.
     calibration_windows, held_out_windows : int
         How many windows set the ranges, and how many judged them.
+    equalized, bias_corrected : bool
+        What else was done.
     """
 
     tflite: bytes
@@ -71,6 +77,8 @@ class QuantizedStudent:
     onnx_differing: float
     calibration_windows: int
     held_out_windows: int
+    equalized: bool = False
+    bias_corrected: bool = False
 
     @property
     def output_scale(self) -> float:
@@ -83,6 +91,9 @@ def quantize(
     windows: Int8Array,
     *,
     method: str = "auto",
+    learned: Ranges | None = None,
+    equalize: bool = False,
+    correct_bias: bool = False,
     count: int = 512,
     held_out: int = 256,
     seed: int = 0,
@@ -96,8 +107,13 @@ def quantize(
     windows : ndarray of int8, shape (N, T)
         Windows of the training split. Some set the ranges, others judge the result.
     method : str
-        Key of `METHODS`, or ``"auto"`` for the one that keeps the held-out fingerprints
-        closest to the float student's.
+        One of `METHODS`, or ``"auto"`` for the one that keeps the held-out fingerprints
+        closest to the float student's. Ranges that were learned need none.
+    learned : Ranges, optional
+        From :func:`plethprint_quantize.checkpoint.load_ranges`. They are taken, whatever
+        calibration would say: the weights were trained with them.
+    equalize, correct_bias : bool
+        See :mod:`plethprint_quantize.equalize` and `bias_correction`.
     count, held_out : int
         How many windows set the ranges and how many judge; less when there are fewer.
     seed : int
@@ -110,7 +126,8 @@ def quantize(
     Raises
     ------
     PackageIncompatibleError
-        The student does not fit the deploy graph, or `method` is not known.
+        The student does not fit the deploy graph, `method` is not known, or learned ranges
+        are to be equalised.
     EncoderError
         The ONNX model is further than `ONNX_MAX_LSB` from tflite-micro.
     MissingExtraError
@@ -128,22 +145,29 @@ def quantize(
         raise PackageIncompatibleError(
             f"calibration method {method!r} is not auto, {', '.join(METHODS)}"
         )
+    if learned is not None and equalize:
+        raise PackageIncompatibleError(
+            "learned ranges are those of the channels as they were trained: to equalise "
+            "them, calibrate"
+        )
     chosen = choose_windows(windows, count=count + held_out, seed=seed)
     order = np.random.default_rng(seed + 1).permutation(len(chosen))
     judged = min(held_out, max(1, len(chosen) // 3))
     judges, setters = chosen[order[:judged]], chosen[order[judged:]]
     setters = setters if len(setters) else judges
     deploy = fold(student)
-    tried = METHODS if method == "auto" else [method]
-    ranges = {name: measure_ranges(deploy, setters, method=name) for name in tried}
-    deploy = with_representable_biases(deploy, next(iter(ranges.values())))
-    _LOGGER.info("converting to TFLite")
-    float_model = convert_float(deploy)
+    source = equalized(deploy, setters) if equalize else deploy
+    if learned is not None:
+        ranges = [learned]
+    else:
+        tried = METHODS if method == "auto" else (method,)
+        ranges = [measure_ranges(source, setters, method=name) for name in tried]
     expected = float_fingerprints(deploy, judges)
     models, candidates = {}, {}
-    for name, found in ranges.items():
-        models[name] = quantize_int8(float_model, found)
-        candidates[name] = agreement(run_tflite_micro(models[name], judges), expected)
+    for found, model in _int8_models(source, ranges, setters, correct_bias):
+        name = found.method
+        models[name] = model
+        candidates[name] = agreement(run_tflite_micro(model, judges), expected)
         _LOGGER.info("%s: centred cosine %.5f", name, candidates[name]["centred_cosine"])
     best = max(candidates, key=lambda name: candidates[name]["centred_cosine"])
     return from_tflite(
@@ -152,8 +176,23 @@ def quantize(
         judges,
         method=best,
         candidates=candidates,
-        calibration_windows=len(setters),
+        calibration_windows=0 if learned is not None else len(setters),
+        equalized=equalize,
+        bias_corrected=correct_bias,
     )
+
+
+def _int8_models(
+    source: DeployNet, tried: list[Ranges], setters: Int8Array, correct_bias: bool
+) -> Iterator[tuple[Ranges, bytes]]:
+    """The int8 ``.tflite`` of each of the ranges."""
+    source = with_representable_biases(source, tried[0])
+    _LOGGER.info("converting to TFLite")
+    model = b"" if correct_bias else convert_float(source)
+    for ranges in tried:
+        if correct_bias:
+            model = convert_float(bias_corrected(source, ranges, setters))
+        yield ranges, quantize_int8(model, ranges)
 
 
 def from_tflite(
@@ -164,6 +203,8 @@ def from_tflite(
     method: str,
     candidates: dict[str, dict[str, float]],
     calibration_windows: int,
+    equalized: bool = False,
+    bias_corrected: bool = False,
 ) -> QuantizedStudent:
     """Transcribe an int8 ``.tflite`` to ONNX and hold the two against each other.
 
@@ -175,7 +216,7 @@ def from_tflite(
         The float graph it was made from.
     judges : ndarray of int8, shape (N, T)
         Windows to compare on.
-    method, candidates, calibration_windows
+    method, candidates, calibration_windows, equalized, bias_corrected
         As in `QuantizedStudent`.
 
     Raises
@@ -209,4 +250,6 @@ def from_tflite(
         float((difference > 0).mean()),
         calibration_windows,
         len(judges),
+        equalized,
+        bias_corrected,
     )

@@ -43,6 +43,8 @@ def report(model: QuantizedStudent) -> dict[str, Any]:
             "method": model.method,
             "windows": model.calibration_windows,
             "held_out_windows": model.held_out_windows,
+            "equalized": model.equalized,
+            "bias_corrected": model.bias_corrected,
             "tried": model.candidates,
         },
         "onnx_against_tflite_micro": {

@@ -9,7 +9,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Block", "Gap", "GapCause", "TimelineFrame"]
+__all__ = ["INTERPOLATED_GAP_S", "Block", "Gap", "GapCause", "TimelineFrame"]
+
+INTERPOLATED_GAP_S = 0.1
+"""Gaps up to this long are filled by a straight line; at longer ones windows break."""
 
 IntArray = npt.NDArray[np.int32]
 
@@ -18,16 +21,19 @@ class TimelineFrame(Protocol):
     """What the timeline needs of a decoded frame; `ble.open_profile.PpgFrame` has it."""
 
     @property
-    def sequence(self) -> int:
-        """Number of the frame, u16, wraps around."""
+    def sequence(self) -> int | None:
+        """Number of the frame, u16, wraps around; None where frames are not numbered."""
 
     @property
     def first_index(self) -> int:
         """Index of the first sample, u32, wraps around; skipped samples count too."""
 
     @property
-    def device_time_us(self) -> int:
-        """Device time of the first sample, microseconds, u32, wraps around (71.6 min)."""
+    def device_time_us(self) -> int | None:
+        """Device time of the first sample, microseconds, u32, wraps around (71.6 min).
+
+        None where the device tells no time.
+        """
 
     @property
     def overflow_frames(self) -> int:

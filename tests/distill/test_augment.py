@@ -50,3 +50,14 @@ def test_the_same_chance_gives_the_same_view(virtual: WindowSet) -> None:
     ppg = moving(virtual, "ppg")
     a, b = (disturb(ppg, np.random.default_rng(4)) for _ in range(2))
     np.testing.assert_array_equal(a, b)
+
+
+def test_some_windows_have_lost_samples_bridged_by_a_line(virtual: WindowSet) -> None:
+    noiseless = np.zeros((400, virtual.ppg.shape[1]), np.float32)
+    noiseless[:] = np.sin(np.arange(virtual.ppg.shape[1]) / 6.0)
+    seen = disturb(noiseless, np.random.default_rng(3))
+    bend = np.abs(np.diff(seen, n=2, axis=1))
+    straight = np.array(
+        [np.convolve(row < 1e-5, np.ones(7), "valid").max() for row in bend]
+    )
+    assert 0.1 < (straight == 7).mean() < 0.25

@@ -16,6 +16,7 @@ pytest.importorskip("scipy", reason="needs the `train` extra")
 from plethprint.errors import RecordingError  # noqa: E402
 from plethprint_distill.benchmark import macro_average, run_benchmark, skill  # noqa: E402
 from plethprint_distill.benchmark_command import text_report  # noqa: E402
+from plethprint_distill.benchmark_markdown import markdown_tables  # noqa: E402
 from plethprint_distill.benchmark_report import html_report  # noqa: E402
 from plethprint_distill.embedder import STUDENT_INT8, Embedder, random_students  # noqa: E402
 from plethprint_distill.evaluation_sets import SETS  # noqa: E402
@@ -202,6 +203,20 @@ def test_the_page_has_every_row_and_needs_nothing_from_elsewhere(found) -> None:
     assert "<code>stress</code>: no data for stress_predict" in page
     assert "class='best'" in page
     assert STUDENT_INT8 in text_report(found.to_dict())
+
+
+def test_the_markdown_holds_every_row_of_every_task(found) -> None:
+    told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    text = markdown_tables(told)
+    for task in told["tasks"]:
+        assert f"### {task['title']}" in text
+        for row in task["rows"]:
+            assert f"| {row['model']} | {row['family']} |" in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    widths = {line.count("|") for line in tables}
+    assert len(tables) > len(told["tasks"])
+    assert all(width >= 4 for width in widths)
+    assert "**" in text
 
 
 def test_features_are_averaged_over_the_windows_of_a_unit() -> None:

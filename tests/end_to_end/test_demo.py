@@ -239,3 +239,35 @@ def test_a_demo_leaves_the_log_level_of_the_library_as_it_was(demo):
     before = logging.getLogger("plethprint").level
     demo("--seconds", 12)
     assert logging.getLogger("plethprint").level == before
+
+
+@pytest.mark.parametrize("personality", ["polar", "muse", "openring"])
+def test_wearables_of_other_protocols_give_fingerprints_near_the_teachers(
+    demo, personality
+):
+    report = demo("--personality", personality, "--seconds", 22)
+    assert report["personality"] == personality
+    assert report["fingerprints"] == 3
+    assert report["missing_samples"] == 0
+    assert report["device_runtime"] == ""
+    assert report["parity"]["centred_cosine"] > 0.8
+
+
+def test_a_demo_with_a_ring_that_is_too_slow_says_so(capsys):
+    arguments = ["demo", "--virtual-time", "--json", "--personality", "colmi"]
+    assert run(arguments) == 1
+    assert json.loads(capsys.readouterr().out)["type"] == "SampleRateError"
+
+
+def test_a_wearable_that_there_is_none_of_is_wrong_usage(capsys):
+    for verb in ("demo", "sim"):
+        assert run([verb, "--personality", "morse"]) == 2
+    assert "'morse' is not known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("personality", ["polar", "muse", "openring", "colmi"])
+def test_sim_looks_at_a_wearable_of_another_protocol(capsys, personality):
+    assert run(["sim", "--personality", personality, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["personality"] == personality
+    assert facts["channels"]

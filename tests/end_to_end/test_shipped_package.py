@@ -7,7 +7,7 @@ import pytest
 
 import plethprint
 from plethprint.encoder import installed_runtimes, load_encoder
-from plethprint.package import MODELS_FOLDER, ModelPackage
+from plethprint.package import DEFAULT_PACKAGE, MODELS_FOLDER, ModelPackage
 from plethprint.parity import agreement, check_parity
 from plethprint.signal import ECG, PPG
 from plethprint.teacher import TeacherEncoder
@@ -26,8 +26,9 @@ def teacher():
 
 
 def test_the_shipped_package_is_signed_by_a_key_that_ships(package):
-    assert re.fullmatch(r"plethprint-micro@1\+[0-9a-f]{8}", package.model_id)
-    assert package.path == MODELS_FOLDER / "plethprint-micro_v1"
+    name = re.escape(DEFAULT_PACKAGE.replace("_v", "@"))
+    assert re.fullmatch(name + r"\+[0-9a-f]{8}", package.model_id)
+    assert package.path == MODELS_FOLDER / DEFAULT_PACKAGE
 
 
 def test_the_shipped_model_is_small_enough_for_a_microcontroller(package):

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plethprint.package import DEFAULT_PACKAGE
+
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "sdk" / "plethprint" / "models"
 PACKAGES = {"plethprint", "plethprint_sim", "plethprint_distill", "plethprint_quantize"}
@@ -86,7 +88,7 @@ def test_the_wheel_holds_four_packages_and_every_file_of_the_models(built: Path)
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert names >= _files_of_models()
-    assert "plethprint/models/plethprint-micro_v1/manifest.json" in names
+    assert f"plethprint/models/{DEFAULT_PACKAGE}/manifest.json" in names
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == PACKAGES
 

@@ -71,3 +71,20 @@ def test_float_fingerprints_do_not_depend_on_batches(deploy, windows):
     assert together.shape == (len(windows), 16)
     alone = float_fingerprints(deploy, windows[70:71])
     np.testing.assert_allclose(together[70:71], alone, rtol=1e-4, atol=1e-6)
+
+
+def test_least_squared_error_never_rounds_worse_than_the_whole_range(deploy, windows):
+    whole, cut = (measure_ranges(deploy, windows, method=m) for m in ("min-max", "mse"))
+    assert cut.steps[-1] == whole.steps[-1]
+    with torch.no_grad():
+        x = torch.from_numpy(windows[:, None, None].astype(np.float32) * PPG.input_scale)
+        steps = [step.double().numpy() for step in deploy.activations(x.float())][:-1]
+    shorter = 0
+    for values, (_, full), (_, short) in zip(steps, whole.steps, cut.steps, strict=False):
+        errors = []
+        for end in (full, short):
+            rounded = np.rint(np.clip(values, 0, end) / (end / 255)) * (end / 255)
+            errors.append(np.square(rounded - values).sum())
+        assert errors[1] <= errors[0] * 1.01
+        shorter += short < full
+    assert shorter > 0

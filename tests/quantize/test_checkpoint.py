@@ -7,7 +7,12 @@ import torch
 
 from plethprint.errors import PackageIncompatibleError, WindowShapeError
 from plethprint_distill.student import Student
-from plethprint_quantize.checkpoint import About, load_student, load_windows
+from plethprint_quantize.checkpoint import (
+    About,
+    load_ranges,
+    load_student,
+    load_windows,
+)
 
 
 @pytest.fixture
@@ -96,3 +101,30 @@ def test_a_description_is_read_and_an_unknown_key_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(PackageIncompatibleError, match="does not describe a student"):
             About.load(path)
+
+
+def test_learned_ranges_come_back_where_there_are_any(folder, student):
+    assert load_ranges(folder) is None
+    state = {"model": student.state_dict(), "student": asdict(student.config)}
+    steps = [(0.0, 1.0 + i) for i in range(8)] + [(-20.0, 20.0)]
+    torch.save({**state, "ranges": steps}, folder / "student.pt")
+    found = load_ranges(folder)
+    assert (found.method, found.steps, found.windows) == ("learned", tuple(steps), 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        [(0.0, 1.0)] * 8,
+        [(0.0, 1.0)] * 8 + [(0.0, float("inf"))],
+        [(0.0, 1.0)] * 8 + [(0.0, 0.0)],
+        [(0.0, 1.0)] * 8 + [0.5],
+        "ranges",
+    ],
+)
+def test_ranges_that_do_not_fit_the_student_are_refused(folder, student, wrong):
+    state = {"model": student.state_dict(), "student": asdict(student.config)}
+    torch.save({**state, "ranges": wrong}, folder / "student.pt")
+    with pytest.raises(PackageIncompatibleError, match="9 steps"):
+        load_ranges(folder)

@@ -70,5 +70,38 @@ def test_models_and_report_are_written_when_there_are_no_golden_windows(
     assert (out / "encoder.tflite").read_bytes() == tiny_model
     assert (out / "encoder.onnx").stat().st_size == told["bytes"]["encoder.onnx"]
     assert json.loads((out / "report.json").read_text())["macs"] == told["macs"] == 84_736
-    assert set(told["calibration"]["tried"]) == {"min-max", "p99.99", "p99.9"}
+    assert set(told["calibration"]["tried"]) == {"min-max", "p99.99", "p99.9", "mse"}
     assert told["calibration"]["held_out_windows"] == 32
+
+
+def test_learned_ranges_are_used_unless_calibrated_ones_are_asked_for(
+    folder, monkeypatch, capsys, tiny_model
+):
+    pytest.importorskip("tflite_micro", reason="wheels for Linux x86-64 only")
+    state = torch.load(folder / "student.pt", weights_only=True)
+    ranges = [(0.0, 5.0)] * 8 + [(-9.0, 9.0)]
+    torch.save({**state, "ranges": ranges}, folder / "student.pt")
+    asked = []
+    monkeypatch.setattr(pipeline, "convert_float", lambda deploy: b"")
+
+    def note(model, ranges):
+        asked.append(ranges)
+        return tiny_model
+
+    monkeypatch.setattr(pipeline, "quantize_int8", note)
+    assert main(arguments(folder, "--json")) == 0
+    told = json.loads(capsys.readouterr().out)["calibration"]
+    assert (told["method"], told["windows"]) == ("learned", 0)
+    assert [list(r.steps) for r in asked] == [ranges]
+    assert main(arguments(folder, "--ranges", "calibrated", "--method", "mse")) == 0
+    assert asked[-1].method == "mse"
+    assert asked[-1].steps != tuple(ranges)
+    capsys.readouterr()
+    assert main(arguments(folder, "--equalize")) == 1
+    assert "calibrate" in capsys.readouterr().err
+    assert main(arguments(folder, "--ranges", "calibrated", "--equalize")) == 0
+
+
+def test_learned_ranges_that_are_not_there_are_told_in_one_sentence(folder, capsys):
+    assert main(arguments(folder, "--ranges", "learned")) == 1
+    assert "--quantize-share" in capsys.readouterr().err

@@ -14,6 +14,8 @@ import pytest
 
 from plethprint.cli.app import run
 from plethprint.cli.output import plain, print_json, sparkline
+from plethprint.cost import Band
+from plethprint.cost.words import band
 from plethprint.signature import TRUSTED_KEYS_ENV
 
 VERBS = (
@@ -27,10 +29,12 @@ VERBS = (
     "parity",
     "evaluate",
     "info",
+    "report",
     "sim",
     "bench",
     "train",
     "quantize",
+    "firmware",
 )
 
 
@@ -321,7 +325,7 @@ def test_a_reader_that_leaves_early_is_no_error(tiny, pulse_csv):
 def test_ctrl_c_exits_130(monkeypatch, capsys):
     import plethprint.ble.scan
 
-    async def interrupted(*_):
+    async def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(plethprint.ble.scan, "scan", interrupted)
@@ -332,12 +336,16 @@ def test_ctrl_c_exits_130(monkeypatch, capsys):
 def test_scan_lists_what_was_heard(monkeypatch, capsys):
     import plethprint.ble.scan
 
-    async def heard(seconds):
-        assert seconds == 2.0
+    asked = []
+
+    async def heard(seconds, *, name, min_rssi_dbm, **_):
+        asked.append((seconds, name, min_rssi_dbm))
         return [plethprint.ble.scan.FoundWearable("AA:BB", "ring", -50, "open", None)]
 
     monkeypatch.setattr(plethprint.ble.scan, "scan", heard)
-    assert run(["scan", "--seconds", "2", "--json"]) == 0
+    assert (
+        run(["scan", "--seconds", "2", "--name", "ri*", "--min-rssi", "-60", "--json"]) == 0
+    )
     assert json.loads(capsys.readouterr().out) == {
         "wearables": [
             {"address": "AA:BB", "name": "ring", "rssi_dbm": -50, "personality": "open"}
@@ -345,6 +353,7 @@ def test_scan_lists_what_was_heard(monkeypatch, capsys):
     }
     assert run(["scan", "--seconds", "2"]) == 0
     assert "ring" in capsys.readouterr().out
+    assert asked == [(2.0, "ri*", -60), (2.0, None, None)]
 
 
 def test_numbers_that_json_has_not_become_null(capsys):
@@ -379,3 +388,58 @@ def test_embed_turns_an_inverted_recording_over_when_told_to(
     down = pulse_csv(lambda values: -sharp(values), name="down.csv")
     assert windows(down, "--polarity", polarity)[1:] == up[1:]
     assert windows(down)[-1]["inverted"] > 0.5 > up[-1]["inverted"]
+
+
+def test_report_tells_counted_figures_as_json(tiny, capsys):
+    assert run(["report", "--json", *tiny]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["network"]["macs"] == sum(s["macs"] for s in told["network"]["steps"])
+    assert told["firmware"] is None
+
+
+def test_report_writes_a_page_whole_or_not_at_all(tiny, tmp_path, capsys):
+    page = tmp_path / "cost.html"
+    assert run(["report", "--html", str(page), *tiny]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "cost.html" in err
+    assert page.read_text(encoding="utf-8").endswith("</html>\n")
+    assert not list(tmp_path.glob("*.part"))
+    _fails(capsys, "report", "--html", tmp_path / "none" / "cost.html", *tiny)
+    assert "folder" in _fails(capsys, "report", "--html", tmp_path, *tiny)
+
+
+def test_report_refuses_a_measurement_of_another_architecture(tmp_path, capsys):
+    file = tmp_path / "measured.json"
+    file.write_text('{"shape": "00000000", "cores": {"m4f": {}}}')
+    page = tmp_path / "cost.html"
+    told = _fails(capsys, "report", "--firmware", file, "--html", page)
+    assert "00000000" in told
+    assert not page.exists()
+
+
+def test_the_docs_tell_what_the_report_of_the_shipped_package_tells(capsys):
+    assert run(["report", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    docs = Path(__file__).resolve().parents[2] / "docs" / "cost.md"
+    told = docs.read_text(encoding="utf-8")
+    for name in ("parameters", "macs", "constant_bytes", "activation_bytes"):
+        assert f"{made['network'][name]:,}" in told, name
+    for projection in made["projections"]:
+        for unit in ("ms", "uj"):
+            if projection[unit] is not None:
+                assert f"| {band(Band(**projection[unit]))} |" in told, projection
+    for core in ("m3", "m4f", "m33", "m55"):
+        counted = made["firmware"]["cores"][core]["instructions_per_window"]
+        assert f"| {counted / 1e6:.2f} M |" in told, core
+    for kept in made["storage_per_day"]:
+        if "own input" not in kept["what"]:
+            assert f"| {kept['bytes_per_day'] / 1e6:.2f} |" in told, kept
+
+
+def test_report_of_the_shipped_package_tells_what_its_firmware_was_counted_at(capsys):
+    assert run(["report", "--json", "--every-s", "5"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    core = told["firmware"]["cores"]["m4f"]
+    assert core["instructions_per_window"] == core["instructions_all_in"]
+    assert {p["basis"] for p in told["projections"]} == {"MACs", "instructions"}

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from plethprint.package import MODELS_FOLDER
+from plethprint.teacher import DEFAULT_TEACHER
 
 __all__ = ["add_verb"]
 
-_TEACHER = MODELS_FOLDER / "m2ae-small_v1" / "teacher.npz"
+_TEACHER = MODELS_FOLDER / DEFAULT_TEACHER / "teacher.npz"
 
 
 def add_verb(verbs: Any) -> None:

@@ -58,7 +58,10 @@ class Channel:
     kind: ChannelKind
     """Light source."""
     polarity: int
-    """+1 when more blood gives more counts, -1 when it gives fewer (raw reflectance)."""
+    """+1 when more blood gives more counts, -1 when it gives fewer (raw reflectance).
+
+    0 when nobody knows: then the pulse itself has to tell. The open profile always says it.
+    """
     wavelength_nm: int
     """Peak wavelength in nanometres, 0 when unknown."""
 

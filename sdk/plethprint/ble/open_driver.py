@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from plethprint.ble import open_profile as profile
+from plethprint.ble.answers import Answers
 from plethprint.ble.gatt import GattLink
-from plethprint.ble.personality import Personality, StreamFormat
-from plethprint.errors import ControlError, LinkLostError, LinkTimeoutError, ProtocolError
+from plethprint.ble.personality import Driver, Personality, StreamFormat
+from plethprint.clock import TimeExchange
+from plethprint.errors import ControlError, ProtocolError
 from plethprint.signal import PPG
 
 __all__ = ["OPEN", "OpenDriver"]
 
 _ANSWER_S = 5.0  # what has not been answered by then will not be
-_ANSWERS_KEPT = 256  # more than any answer has parts; what exceeds them is noise
 _LONGEST_WRITE_MTU = 512 + 3  # an attribute value has at most 512 bytes, whatever the MTU
 
 
@@ -40,11 +40,11 @@ class OpenDriver:
         self._link = link
         self._host_time = host_time
         self._control_lock = asyncio.Lock()
-        self._responses = _Answers(link)
+        self._responses = Answers(link)
         self._test_ids = itertools.cycle(range(1, 256))
         self._takers: dict[str, Callable[[bytes], None]] = {}  # by characteristic
         self._test_lock = asyncio.Lock()
-        self._test_answers: _Answers | None = None
+        self._test_answers: Answers | None = None
 
     async def open(self) -> None:
         """Read the info and listen to the control point."""
@@ -56,6 +56,9 @@ class OpenDriver:
             await self.request(
                 profile.ControlRequest(profile.Opcode.SET_TIME, unix_time_us=now_us)
             )
+
+    def succeed(self, before: Driver) -> None:
+        """Nothing to take over: the wearable numbers its samples itself."""
 
     async def read_calibration(self) -> profile.Calibration | None:
         """Read this unit's calibration, None when it has none."""
@@ -74,16 +77,32 @@ class OpenDriver:
         LinkTimeoutError
             No answer came.
         """
+        return (await self._asked(request))[0]
+
+    async def exchange_time(self) -> TimeExchange:
+        """Ask for the stream's state, which tells the device's time."""
+        request = profile.ControlRequest(profile.Opcode.STATE)
+        response, sent_s = await self._asked(request)
+        received_s = self._host_time()
+        if response.state is None:
+            raise ProtocolError("the wearable answered STATE without a state")
+        return TimeExchange(sent_s, response.state.device_time_us, received_s)
+
+    async def _asked(
+        self, request: profile.ControlRequest
+    ) -> tuple[profile.ControlResponse, float]:
+        """The answer, and the host time just before the request was sent."""
         name = request.opcode.name
         async with self._control_lock:
             self._responses.clear()  # an answer that came too late
+            sent_s = self._host_time()
             await self._link.write(profile.CONTROL_UUID, name, request.to_bytes())
             deadline_s = _deadline_s()
             while True:
                 raw = await self._responses.get(name, deadline_s)
                 response = profile.ControlResponse.from_bytes(raw)
                 if response.opcode == request.opcode:
-                    return response.raise_for_status()
+                    return response.raise_for_status(), sent_s
 
     async def start(
         self,
@@ -174,7 +193,7 @@ class OpenDriver:
             )
         async with self._test_lock:
             if self._test_answers is None:
-                answers = _Answers(self._link)
+                answers = Answers(self._link)
                 await self._link.subscribe(profile.SELF_TEST_UUID, "self-test", answers.put)
                 self._test_answers = answers
             self._test_answers.clear()
@@ -189,37 +208,6 @@ class OpenDriver:
                 raw = await self._test_answers.get("self-test", deadline_s)
                 result = collector.feed(raw)
             return result.raise_for_status().vector
-
-
-class _Answers:
-    """What the wearable says on one characteristic, until somebody takes it."""
-
-    def __init__(self, link: GattLink) -> None:
-        self._link = link
-        self._queue: asyncio.Queue[bytes] = asyncio.Queue(_ANSWERS_KEPT)
-
-    def put(self, answer: bytes) -> None:
-        if not self._queue.full():
-            self._queue.put_nowait(answer)
-
-    def clear(self) -> None:
-        while not self._queue.empty():
-            self._queue.get_nowait()
-
-    async def get(self, to: str, deadline_s: float) -> bytes:
-        """Take the next one; the event loop's clock must not pass `deadline_s`."""
-        left_s = max(0.0, deadline_s - asyncio.get_running_loop().time())
-        waiting = asyncio.ensure_future(self._queue.get())
-        try:
-            either: set[asyncio.Future[Any]] = {waiting, self._link.lost}
-            await asyncio.wait(either, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done():
-                return waiting.result()
-        finally:
-            waiting.cancel()
-        if self._link.is_lost:
-            raise LinkLostError(f"the link dropped before the wearable answered {to}")
-        raise LinkTimeoutError(f"the wearable did not answer {to} within {_ANSWER_S:g} s")
 
 
 def _deadline_s() -> float:
@@ -253,4 +241,4 @@ def _chosen_mask(info: profile.Info, wanted: Sequence[int] | None, mtu: int) -> 
     return 1
 
 
-OPEN = Personality("open", profile.SERVICE_UUID, OpenDriver)
+OPEN = Personality("open", profile.SERVICE_UUID, OpenDriver, offers_pairing=True)

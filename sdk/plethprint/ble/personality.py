@@ -2,12 +2,12 @@
 
 A *personality* is a protocol that wearables speak. To add one, write a module with a
 :class:`Driver` for it and list it in :func:`personalities`; session, timeline and
-everything behind them stay as they are.
+everything behind them stay as they are. ``docs/add-a-wearable.md`` walks through it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from plethprint.ble.calibration import Calibration
-from plethprint.ble.frame import PpgFrame
 from plethprint.ble.info import Channel, Info
+from plethprint.block import TimelineFrame
 
 if TYPE_CHECKING:
     from plethprint.ble.gatt import GattLink
@@ -32,6 +32,8 @@ class StreamFormat:
     """Nominal sample rate."""
     channels: tuple[Channel, ...]
     """Channels in the order of a frame's columns."""
+    tells_loss: bool = True
+    """Whether lost samples can be seen at all: by an index, a counter or a clock."""
 
 
 class Driver(Protocol):
@@ -42,6 +44,13 @@ class Driver(Protocol):
 
     async def open(self) -> None:
         """Read what is needed before anything else."""
+
+    def succeed(self, before: Driver) -> None:
+        """Take over from the driver of the link before: samples are counted on.
+
+        Called before `open`, with a driver of the same personality. One whose wearable
+        numbers its samples itself has nothing to do.
+        """
 
     async def read_calibration(self) -> Calibration | None:
         """Read this unit's calibration; None when it has none.
@@ -79,7 +88,7 @@ class Driver(Protocol):
     async def stop(self) -> None:
         """Stop the stream; fine when there is none."""
 
-    def decode(self, payload: bytes) -> PpgFrame:
+    def decode(self, payload: bytes) -> TimelineFrame:
         """Decode one notification of the stream.
 
         Raises
@@ -125,13 +134,29 @@ class Personality:
     """Service that such a wearable advertises, lower case."""
     driver: Callable[[GattLink, Callable[[], float]], Driver]
     """Makes the host's side for one link; also takes what tells the host time (Unix, s)."""
+    offers_pairing: bool = False
+    """Whether its wearables can be paired with: then they are, unless told otherwise."""
+    name_prefixes: tuple[str, ...] = ()
+    """How their names begin, for those that advertise no service of their own."""
+
+    def is_offered_by(self, service_uuids: Collection[str]) -> bool:
+        """Whether a connected wearable with these services (lower case) speaks it."""
+        return self.service_uuid in service_uuids
+
+    def is_advertised_by(self, service_uuids: Collection[str], name: str) -> bool:
+        """Whether an advertisement (services in lower case, and name) is of such a one."""
+        return self.service_uuid in service_uuids or name.startswith(self.name_prefixes)
 
 
 def personalities() -> tuple[Personality, ...]:
     """Return the known personalities, the preferred one first."""
+    from plethprint.ble.colmi_driver import COLMI
+    from plethprint.ble.muse_driver import MUSE
     from plethprint.ble.open_driver import OPEN
+    from plethprint.ble.openring_driver import OPENRING
+    from plethprint.ble.polar_driver import POLAR
 
-    return (OPEN,)
+    return (OPEN, POLAR, MUSE, OPENRING, COLMI)
 
 
 def personality_named(name: str) -> Personality:

@@ -19,13 +19,16 @@ from plethprint.cli import (
     embed,
     evaluate,
     export,
+    firmware,
     info,
     pair,
     parity,
     prune,
     quantize,
+    report,
     scan,
     sim,
+    soak,
     stream,
     train,
 )
@@ -54,10 +57,13 @@ _VERBS = (
     parity,
     evaluate,
     info,
+    report,
     sim,
+    soak,
     bench,
     train,
     quantize,
+    firmware,
 )
 for _verb in _VERBS:
     _verb.register(app)

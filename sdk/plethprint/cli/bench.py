@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import platform
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from plethprint.cli.output import JsonOption, PackageOption, print_json
+from plethprint.errors import EncoderError
 
 __all__ = ["register"]
 
@@ -27,6 +31,12 @@ def bench(
         int, typer.Option(min=3, help="Runs per box; the median is told.")
     ] = 50,
     package: PackageOption = None,
+    peer: Annotated[
+        bool,
+        typer.Option(
+            "--peer", help="Beside a published encoder, in int8; needs the extra tflite."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Time preprocessing, every installed runtime and the whole path, on this machine.
@@ -34,6 +44,8 @@ def bench(
     Example: [bold]plethprint bench --json[/bold]
     """
     figures = _measure(package, rounds)
+    if peer:
+        figures["peer"] = _beside_peer(package)
     if as_json:
         print_json(figures)
         return
@@ -43,11 +55,66 @@ def bench(
     typer.echo("in batches")
     for name, rate in figures["windows_per_s"].items():
         typer.echo(f"  {name:<22} {rate:8d} windows/s")
+    typer.echo(
+        f"{figures['wearables']['wearables_per_core']} wearables at 125 Hz in real time on "
+        "one core, from notifications to fingerprints"
+    )
+    if peer:
+        for line in _peer_lines(figures["peer"]):
+            typer.echo(line)
+
+
+def _beside_peer(package_path: Any) -> dict[str, Any]:
+    """What the comparison prints; in a process of its own, as it lies above the SDK."""
+    module = "plethprint_quantize.peer_bench"
+    chosen = [] if package_path is None else ["--package", str(package_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", module, *chosen], stdout=subprocess.PIPE, check=False
+    )
+    if done.returncode:
+        raise EncoderError("the comparison with the peer failed, as told above")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _peer_lines(found: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"beside {found['peer']} ({found['peer_macs'] / 1e6:.1f} MMAC), int8, one thread, "
+        f"{found['runtime']}, {found['rounds']} calls of each in turn; median, and 10th to "
+        "90th percentile of the ratio"
+    )
+    if found["note"]:
+        yield f"  {found['note']}"
+    for latency in found["latency"]:
+        own, other = latency["student_ms"], latency["peer_ms"]
+        yield (
+            f"  {'latency, ' + latency['kernels']:<22} {own['median']:8.3f} ms against "
+            f"{other['median']:.3f}: {_times(latency['times_faster'])} faster"
+        )
+    memory = (found["student_memory"], found["peer_memory"])
+    if found["times_smaller_memory"] is not None:
+        own, other = (m["model_bytes"]["median"] / 1e6 for m in memory)
+        yield (
+            f"  {'memory of the model':<22} {own:8.2f} MB against {other:.2f}: "
+            f"{_times(found['times_smaller_memory'])} smaller"
+        )
+    own, other = (m["peak_bytes"]["median"] / 1e6 for m in memory)
+    yield f"  {'peak of the process':<22} {own:8.1f} MB against {other:.1f}, Python and all"
+    own, other = found["student_file_bytes"] / 1e6, found["peer_file_bytes"] / 1e6
+    yield (
+        f"  {'file':<22} {own:8.3f} MB against {other:.3f}: "
+        f"{found['times_smaller_file']:.1f} times smaller"
+    )
+
+
+def _times(ratio: dict[str, float]) -> str:
+    return f"{ratio['median']:.1f} times ({ratio['low']:.1f} to {ratio['high']:.1f})"
 
 
 def _measure(package_path: Any, rounds: int) -> dict[str, Any]:
     import numpy as np
 
+    from plethprint.cli.bench_wearables import measure_wearables
     from plethprint.encoder import installed_runtimes, load_encoder
     from plethprint.fingerprinter import Fingerprinter
     from plethprint.package import ModelPackage
@@ -95,6 +162,7 @@ def _measure(package_path: Any, rounds: int) -> dict[str, Any]:
         "rounds": rounds,
         "sample_rate_hz": rate_hz,
         "ms_per_window": {name: round(value, 4) for name, value in ms.items()},
+        "wearables": measure_wearables(package),
         "windows_per_s": {name: round(1 / each) for name, each in seconds_each.items()},
     }
 

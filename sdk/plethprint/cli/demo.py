@@ -26,7 +26,19 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("plethprint")
 
-__all__ = ["Rhythm", "register", "require_simulator"]
+__all__ = [
+    "PersonalityOption",
+    "Rhythm",
+    "check_personality",
+    "register",
+    "require_simulator",
+]
+
+PersonalityOption = Annotated[
+    str,
+    typer.Option(help="Protocol it speaks: open, polar, muse, openring or colmi."),
+]
+"""Which virtual wearable."""
 
 
 class Rhythm(str, Enum):
@@ -54,6 +66,17 @@ def require_simulator(purpose: str) -> None:
         raise MissingExtraError("sim", purpose)
 
 
+def check_personality(personality: str) -> None:
+    """Refuse, as wrong usage, a virtual wearable that there is none of."""
+    from plethprint_sim.personalities import PERSONALITIES
+
+    if personality not in PERSONALITIES:
+        raise typer.BadParameter(
+            f"{personality!r} is not known; known are {', '.join(PERSONALITIES)}",
+            param_hint="--personality",
+        )
+
+
 def demo(
     seconds: Annotated[
         float, typer.Option(min=12.0, max=86400.0, help="How long the wearable streams.")
@@ -68,6 +91,7 @@ def demo(
         float | None, typer.Option("--sample-rate-hz", help="Of --replay, if it is silent.")
     ] = None,
     column: Annotated[str | None, typer.Option(help="PPG column of --replay.")] = None,
+    personality: PersonalityOption = "open",
     rhythm: Annotated[
         Rhythm, typer.Option(help="What the virtual heart does.")
     ] = Rhythm.SINUS,
@@ -93,8 +117,10 @@ def demo(
     line: time, heart rate, quality, fingerprint, agreement with the ECG-PPG teacher.
 
     Example: [bold]plethprint demo --seconds 60 --rhythm af --virtual-time[/bold]
+    As a Verity Sense: [bold]plethprint demo --personality polar[/bold]
     """
     require_simulator("The demo")
+    check_personality(personality)
     from plethprint_sim.demo import DemoOptions, run_demo
 
     options = DemoOptions(
@@ -103,6 +129,7 @@ def demo(
         replay=replay,
         sample_rate_hz=sample_rate_hz,
         column=column,
+        personality=personality,
         rhythm=rhythm.value,
         seed=seed,
         link_loss_at_s=link_loss_at,
@@ -267,6 +294,8 @@ def _summary(report: DemoReport) -> list[str]:
         f"against the teacher ({seen}): centred cosine {parity['centred_cosine']:.3f}, "
         f"{parity['overlap_at_10'] * 10:.1f} of 10 nearest neighbours shared",
         f"the wearable's own encoder ({report.device_runtime}): at most "
-        f"{parity['golden_max_lsb']} LSB from the golden vectors",
+        f"{parity['golden_max_lsb']} LSB from the golden vectors"
+        if "golden_max_lsb" in parity
+        else f"a wearable of the {report.personality} protocol: no encoder of its own",
         f"{report.model}, stream SHA-256 {report.stream_sha256[:16]}…",
     ]

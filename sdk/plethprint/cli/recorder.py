@@ -62,7 +62,7 @@ class Recorder:
             # After a reset of the device nobody knows how much is absent: say one sample.
             elif following[0] != block.epoch:
                 self._parts.append(np.full(1, np.nan, dtype=np.float32))
-            polarity = wearable.info.channels[0].polarity
+            polarity = wearable.info.channels[0].polarity or 1  # 0: nobody knows
             self._parts.append(block.samples[:, 0].astype(np.float32) * polarity)
             following = (block.epoch, block.index + len(block.samples))
 

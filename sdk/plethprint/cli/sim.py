@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plethprint.cli.demo import Rhythm, require_simulator
+from plethprint.cli.demo import (
+    PersonalityOption,
+    Rhythm,
+    check_personality,
+    require_simulator,
+)
 from plethprint.cli.output import JsonOption, PackageOption, print_json
 from plethprint.errors import LinkError, PackageError
 
 if TYPE_CHECKING:
+    from plethprint_sim.peripheral import Peripheral
     from plethprint_sim.source import SignalSource
-    from plethprint_sim.wearable import VirtualWearable
 
 __all__ = ["register"]
 
@@ -32,7 +37,11 @@ def sim(
             help="bumble transport, such as serial:/dev/ttyACM0,1000000 or usb:0."
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="Name to advertise.")] = "pleth-01",
+    personality: PersonalityOption = "open",
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name to advertise; default: as such are called."),
+    ] = None,
     rhythm: Annotated[
         Rhythm, typer.Option(help="What the virtual heart does.")
     ] = Rhythm.SINUS,
@@ -53,15 +62,20 @@ def sim(
     once over Bluetooth, and what it says of itself is printed.
 
     Example: [bold]plethprint sim --transport serial:/dev/ttyACM0,1000000 --rhythm af[/bold]
+    A Verity Sense: [bold]plethprint sim --personality polar --transport usb:0[/bold]
     """
     require_simulator("The virtual wearable")
-    source = _source(rhythm, seed, replay)
-    options = {"name": name, **_model(package)}
+    check_personality(personality)
+    source = _source(personality, rhythm, seed, replay)
+    options = {} if name is None else {"name": name}
+    if personality == "open":
+        options |= _model(package)
     if transport is None:
-        _run(_look_at(source, options, as_json))
+        _run(_look_at(personality, source, options, as_json))
         return
 
-    def on_ready(wearable: VirtualWearable) -> None:
+    def on_ready(wearable: Peripheral) -> None:
+        name = wearable.name
         facts = {"name": name, "address": wearable.address, "transport": transport}
         if as_json:
             print_json(facts, one_line=True)
@@ -70,16 +84,23 @@ def sim(
                 f"{name} ({wearable.address}) advertises on {transport}; Ctrl-C ends it"
             )
 
-    _run(_serve(transport, source, options, on_ready, seconds))
+    _run(_serve(transport, personality, source, options, on_ready, seconds))
 
 
-def _source(rhythm: Rhythm, seed: int, replay: Path | None) -> SignalSource:
+def _source(
+    personality: str, rhythm: Rhythm, seed: int, replay: Path | None
+) -> SignalSource:
+    from plethprint_sim.personalities import PERSONALITIES
     from plethprint_sim.replay import ReplayStream
     from plethprint_sim.stream import WearerStream
     from plethprint_sim.wearer import random_wearer
 
     if replay is None:
-        return WearerStream(random_wearer(seed, rhythm=rhythm.value), seed=seed)
+        return WearerStream(
+            random_wearer(seed, rhythm=rhythm.value),
+            seed=seed,
+            sample_rate_hz=PERSONALITIES[personality].sample_rate_hz,
+        )
     from plethprint.io import read_recording
 
     return ReplayStream(read_recording(replay))
@@ -109,14 +130,17 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 async def _serve(
     transport: str,
+    personality: str,
     source: SignalSource,
     options: dict[str, Any],
-    on_ready: Callable[[VirtualWearable], None],
+    on_ready: Callable[[Peripheral], None],
     seconds: float | None,
 ) -> None:
     from plethprint_sim.wearable import serve
 
-    serving = serve(transport, source, on_ready=on_ready, **options)
+    serving = serve(
+        transport, source, personality=personality, on_ready=on_ready, **options
+    )
     try:
         await asyncio.wait_for(serving, seconds)
     except asyncio.TimeoutError:
@@ -126,17 +150,21 @@ async def _serve(
     raise LinkError(f"the controller behind {transport} went away")
 
 
-async def _look_at(source: SignalSource, options: dict[str, Any], as_json: bool) -> None:
+async def _look_at(
+    personality: str, source: SignalSource, options: dict[str, Any], as_json: bool
+) -> None:
     from plethprint.session import connect
-    from plethprint_sim.wearable import VirtualWearable
+    from plethprint_sim.personalities import virtual_wearable
     from plethprint_sim.world import VirtualWorld
 
+    pair = True if personality == "open" else None  # others have nothing to pair for
     async with (
-        VirtualWorld(VirtualWearable(source, **options)) as world,
-        connect(backend=world.backend, pair=True) as wearable,
+        VirtualWorld(virtual_wearable(personality, source, **options)) as world,
+        connect(backend=world.backend, pair=pair) as wearable,
     ):
         info = wearable.info
         facts = {
+            "personality": personality,
             "name": wearable.name,
             "address": wearable.address,
             "paired": wearable.paired,
@@ -152,7 +180,7 @@ async def _look_at(source: SignalSource, options: dict[str, Any], as_json: bool)
             "bits": info.bits,
             "model": info.model,
             "firmware": info.firmware,
-            "profile": ".".join(map(str, info.version)),
+            "profile": ".".join(map(str, info.version)) if personality == "open" else None,
         }
     if as_json:
         print_json(facts)

@@ -73,6 +73,10 @@ def stream(
         bool, typer.Option("--lsl", help="Send them over Lab Streaming Layer as well.")
     ] = False,
     timeout_s: Annotated[float, typer.Option(help="How long to look for it.")] = 10.0,
+    allow_unencrypted: Annotated[
+        bool,
+        typer.Option("--allow-unencrypted", help="Go on in the open where pairing fails."),
+    ] = False,
     package: PackageOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -113,6 +117,7 @@ def stream(
             name=name,
             personality=personality,
             timeout_s=timeout_s,
+            allow_unencrypted=allow_unencrypted,
             package=package,
         )
     )
@@ -219,6 +224,7 @@ def _fields(fingerprint: LiveFingerprint, wearable: Wearable) -> dict[str, Any]:
         "quality_reason": fingerprint.quality_reason,
         "flagged": fingerprint.flagged,
         "missing": fingerprint.missing,
+        "gap_fraction": fingerprint.gap_fraction,
         "heart_rate_bpm": fingerprint.heart_rate_bpm,
         "inverted": fingerprint.inverted,
         "model": fingerprint.model,
@@ -227,6 +233,7 @@ def _fields(fingerprint: LiveFingerprint, wearable: Wearable) -> dict[str, Any]:
         "first_index": fingerprint.first_index,
         "missing_samples": stats.missing_samples,
         "link_gaps": stats.link_gaps,
+        "statistics": stats.to_dict(),
     }
 
 

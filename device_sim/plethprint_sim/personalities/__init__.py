@@ -1,0 +1,71 @@
+"""Virtual wearables by the protocol they speak.
+
+To add one, write a module with a `plethprint_sim.peripheral.Peripheral` and list it here;
+``docs/add-a-wearable.md`` walks through it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plethprint_sim.peripheral import Peripheral
+
+__all__ = ["PERSONALITIES", "VirtualPersonality", "virtual_wearable"]
+
+
+@dataclass(frozen=True)
+class VirtualPersonality:
+    """One protocol that virtual wearables speak."""
+
+    module: str
+    """Where its wearable is made."""
+    made_by: str
+    """Class of the wearable."""
+    sample_rate_hz: float
+    """Rate that a source for it should have."""
+
+
+PERSONALITIES: dict[str, VirtualPersonality] = {
+    "open": VirtualPersonality("plethprint_sim.wearable", "VirtualWearable", 125.0),
+    "polar": VirtualPersonality("plethprint_sim.personalities.polar", "VirtualPolar", 55.0),
+    "muse": VirtualPersonality("plethprint_sim.personalities.muse", "VirtualMuse", 64.0),
+    "openring": VirtualPersonality(
+        "plethprint_sim.personalities.openring", "VirtualOpenRing", 25.0
+    ),
+    "colmi": VirtualPersonality("plethprint_sim.personalities.colmi", "VirtualColmi", 25.0),
+}
+"""By the name that ``plethprint.connect(personality=...)`` takes."""
+
+
+def virtual_wearable(personality: str, source: Any, **options: Any) -> Peripheral:
+    """Make a virtual wearable.
+
+    Parameters
+    ----------
+    personality : str
+        One of `PERSONALITIES`.
+    source : PpgSource
+        What its sensor sees, best at the personality's `sample_rate_hz`.
+    **options
+        Further arguments of the wearable's class.
+
+    Raises
+    ------
+    ValueError
+        The personality is not known, or its wearable cannot be made so.
+
+    Examples
+    --------
+    ::
+
+        wearable = virtual_wearable("polar", source, model="verity")
+    """
+    if personality not in PERSONALITIES:
+        known = ", ".join(PERSONALITIES)
+        raise ValueError(f"unknown personality {personality!r}; known: {known}")
+    what = PERSONALITIES[personality]
+    made: Peripheral = getattr(import_module(what.module), what.made_by)(source, **options)
+    return made

@@ -1,0 +1,193 @@
+"""A virtual Colmi ring: a reading now and then, without number and time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+
+from bumble.device import Connection
+
+from plethprint.ble import colmi_profile as colmi
+from plethprint.ble.frame import FrameStatus
+from plethprint.errors import ControlError
+from plethprint_sim.advertisement import advertisement
+from plethprint_sim.device_clock import DeviceClock
+from plethprint_sim.heart_rate import HeartRate
+from plethprint_sim.link_pump import LinkPump, Output
+from plethprint_sim.optics import Optics
+from plethprint_sim.peripheral import Peripheral
+from plethprint_sim.personalities.openring import RingService
+from plethprint_sim.sampling import Sampling
+from plethprint_sim.sensor import PpgSource, SampleBlock
+
+__all__ = ["ColmiFirmware", "VirtualColmi"]
+
+_BITS = 16
+_PACKETS_KEPT = 8
+_G = 512
+_MOVING = 120
+
+
+class ColmiFirmware:
+    """Readings of a ring, from power-on to power-off; what finds no room is gone."""
+
+    def __init__(self, optics: Optics, clock: DeviceClock) -> None:
+        self.on_output: Callable[[], None] = lambda: None
+        self.sampling = Sampling(
+            optics,
+            clock,
+            bits=_BITS + 1,  # counts are unsigned
+            block_s=1.0 / optics.sample_rate_hz,
+            on_block=self._on_block,
+            on_end=self._halt,
+        )
+        """Its front end."""
+        self._packets: deque[bytes] = deque(maxlen=_PACKETS_KEPT)
+        self._is_streaming = False
+        self._from = 0
+        self._most = self._least = 0
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether it sends raw readings."""
+        return self._is_streaming
+
+    def obey(self, value: bytes) -> None:
+        """Carry out a command; what is none is ignored, as the ring does."""
+        try:
+            command = colmi.command_from_bytes(value)
+        except ControlError:
+            return
+        if command.startswith(colmi.COLMI_START):
+            self._from = self.sampling.switch_on(asyncio.get_running_loop().time())
+            self._most, self._least = 0, 0xFFFF
+            self._is_streaming = True
+        elif command.startswith(colmi.COLMI_STOP):
+            self.switch_off()
+
+    def next_packet(self) -> bytes | None:
+        """Take the next reading to notify, None when there is none."""
+        return self._packets.popleft() if self._packets else None
+
+    def switch_off(self) -> None:
+        """Send no more; the clocks run on."""
+        self._halt()
+        self._packets.clear()
+        self.sampling.switch_off()
+
+    def _halt(self) -> None:
+        self._is_streaming = False
+
+    def _on_block(self, block: SampleBlock) -> None:
+        if block.first_index < self._from:
+            return
+        counts = int(block.counts[0, 0])
+        self._most, self._least = max(self._most, counts), min(self._least, counts)
+        moving = _MOVING if block.status & FrameStatus.MOTION else 0
+        span = self._most - self._least
+        self._packets += [
+            colmi.ColmiSpo2(150, 194, 114, 149).to_bytes(),
+            colmi.ColmiPpg(counts, self._most, self._least, span).to_bytes(),
+            colmi.ColmiAcceleration(moving, 0, _G).to_bytes(),
+        ]
+        self.on_output()
+
+
+class VirtualColmi(Peripheral):
+    """A Colmi ring, and the SIG's usual services beside.
+
+    Parameters
+    ----------
+    source : PpgSource
+        What its sensor sees.
+    keep_every : int
+        Samples of the source from one reading to the next: 6 of 25 Hz are the modified
+        firmware's four a second, 25 the maker's one a second.
+    polarity : {1, -1}
+        -1 for raw reflectance: the more blood, the fewer counts.
+    **options
+        Further arguments of `Peripheral`.
+    """
+
+    def __init__(
+        self,
+        source: PpgSource,
+        *,
+        keep_every: int = 6,
+        polarity: int = -1,
+        **options: Any,
+    ) -> None:
+        self.optics = Optics(
+            source, gains=(1.0,), bits=_BITS + 1, polarity=polarity, keep_every=keep_every
+        )
+        """What the converter gives: the truth to which a received stream is held."""
+        name = options.pop("name", "R02_0A1B")
+        super().__init__(
+            source,
+            name=name,
+            advertisement=advertisement(name, ()),
+            manufacturer="Colmi",
+            model_number="virtual R02",
+            **options,
+        )
+
+    @property
+    def device_firmware(self) -> ColmiFirmware:
+        """The running firmware.
+
+        Raises
+        ------
+        RuntimeError
+            The wearable is not switched on.
+        """
+        return cast("ColmiFirmware", self._booted())
+
+    def _boot(self, clock: DeviceClock) -> ColmiFirmware:
+        return ColmiFirmware(self.optics, clock)
+
+    def _service(self) -> RingService:
+        return RingService(
+            colmi.COLMI_SERVICE_UUID,
+            colmi.COLMI_WRITE_UUID,
+            colmi.COLMI_NOTIFY_UUID,
+            lambda link, value: cast("ColmiLink", self._pump_of(link)).on_write(value),
+        )
+
+    def _link(self, connection: Connection) -> ColmiLink:
+        service = cast("RingService", self._own_service)
+        return ColmiLink(connection, service, self.device_firmware, self._heart_rate)
+
+
+class ColmiLink(LinkPump):
+    """One host of a virtual Colmi ring."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        service: RingService,
+        firmware: ColmiFirmware,
+        heart_rate: HeartRate,
+    ) -> None:
+        self._service = service
+        self._firmware = firmware
+        super().__init__(connection, heart_rate)
+        firmware.on_output = self.wake
+
+    def close(self) -> None:
+        """Let go of a link that is gone; the ring stops."""
+        super().close()
+        self._firmware.on_output = lambda: None
+        self._firmware.switch_off()
+
+    def on_write(self, value: bytes) -> None:
+        """Take a command."""
+        self._firmware.obey(value)
+
+    def next_output(self) -> Output | None:
+        """Give the next reading."""
+        notes = self._service.notes
+        if self.takes(notes) and (packet := self._firmware.next_packet()) is not None:
+            return notes, packet
+        return None

@@ -1,0 +1,255 @@
+"""A virtual OpenRing: three colours, movement, temperature, a counter and a clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+from bumble.core import UUID
+from bumble.device import Connection
+from bumble.gatt import Characteristic, CharacteristicValue, Service
+
+from plethprint.ble import openring_profile as ring
+from plethprint.ble.frame import FrameStatus, longest_value
+from plethprint.errors import ControlError
+from plethprint_sim.advertisement import advertisement
+from plethprint_sim.device_clock import DeviceClock
+from plethprint_sim.heart_rate import HeartRate
+from plethprint_sim.link_pump import LinkPump, Output
+from plethprint_sim.optics import Optics
+from plethprint_sim.peripheral import Peripheral
+from plethprint_sim.sampling import Sampling
+from plethprint_sim.sensor import PpgSource, SampleBlock
+from plethprint_sim.transmit_buffer import TransmitBuffer
+
+__all__ = ["OpenRingFirmware", "VirtualOpenRing"]
+
+_GAINS = (1.0, 0.7, 0.9)  # green, red, infrared
+_BITS = 24
+_FRAME_SAMPLES = 7
+_SET_ON_2025_01_01_S = 1_735_689_600  # Unix time to which its clock was set
+_G = 1000
+_MOVING = 250
+
+
+class OpenRingFirmware:
+    """Requests, counter, clock and buffer of a ring, from power-on to power-off."""
+
+    def __init__(self, optics: Optics, clock: DeviceClock, buffer_s: float) -> None:
+        self.on_output: Callable[[], None] = lambda: None
+        self._clock = clock
+        self.sampling = Sampling(
+            optics,
+            clock,
+            bits=_BITS + 1,  # counts are unsigned
+            block_s=_FRAME_SAMPLES / ring.RING_RATE_HZ,
+            on_block=self._on_block,
+            on_end=self._halt,
+        )
+        """Its front end."""
+        self._buffer = TransmitBuffer[bytes](round(buffer_s * ring.RING_RATE_HZ))
+        self._is_streaming = False
+        self._from = 0
+        self._sequence = 0
+        self._longest = 0
+        self._frame_id = 0
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether it measures."""
+        return self._is_streaming
+
+    def answer(self, value: bytes, mtu: int) -> bytes | None:
+        """Carry out a request; return the response, None when there is none."""
+        try:
+            request = ring.ring_request_from_bytes(value)
+        except ControlError:
+            return None
+        if isinstance(request, ring.RingStop):
+            self.switch_off()
+            return bytes([0, request.frame_id, 0x3C, 0x04])
+        self._longest = longest_value(mtu)
+        self._frame_id = request.frame_id
+        self._sequence = 0
+        self._buffer.clear()
+        self._from = self.sampling.switch_on(asyncio.get_running_loop().time())
+        self._is_streaming = request.tells_samples
+        # How far it is, in percent.
+        return (
+            bytes([0, request.frame_id, 0x3C, 0xFF, 0]) if request.tells_progress else None
+        )
+
+    def next_frame(self, longest_bytes: int) -> bytes | None:
+        """Take the next frame to notify, None when there is none."""
+        leaving = self._buffer.take(longest_bytes)
+        return None if leaving is None else leaving.frame
+
+    def switch_off(self) -> None:
+        """Stop; the clocks run on."""
+        self._halt()
+        self._buffer.clear()
+        self.sampling.switch_off()
+
+    def _halt(self) -> None:
+        self._is_streaming = False
+
+    def _on_block(self, block: SampleBlock) -> None:
+        late = max(0, self._from - block.first_index)
+        fitting = (self._longest - ring.RING_HEADER_BYTES) // ring.RING_SAMPLE_BYTES
+        if fitting < 1:
+            return
+        for at in range(late, len(block.counts), fitting):
+            self._pack(block, slice(at, at + fitting))
+        self.on_output()
+
+    def _pack(self, block: SampleBlock, part: slice) -> None:
+        counts = block.counts[part]
+        last = block.first_index + part.start + len(counts) - 1
+        device_s = self._clock.device_time_s(self._clock.host_time_s(last))
+        moving = _MOVING if block.status & FrameStatus.MOTION else 0
+        frame = ring.RingFrame(
+            self._sequence,
+            round((_SET_ON_2025_01_01_S + device_s) * 1000),
+            counts,
+            acceleration=np.tile([moving, 0, _G], (len(counts), 1)),
+            temperature=np.full((len(counts), 3), 3300),
+            frame_id=self._frame_id,
+        ).to_bytes()
+        self._sequence = (self._sequence + 1) % (1 << 8)
+        self._buffer.put(frame, samples=len(counts), size_bytes=len(frame))
+
+
+class VirtualOpenRing(Peripheral):
+    """A ring as the OpenRing app knows it, and the SIG's usual services beside.
+
+    Parameters
+    ----------
+    source : PpgSource
+        What its sensor sees, at 25 Hz.
+    polarity : {1, -1}
+        -1 for raw reflectance: the more blood, the fewer counts.
+    buffer_s : float
+        Depth of the transmit buffer.
+    **options
+        Further arguments of `Peripheral`.
+
+    Raises
+    ------
+    ValueError
+        The source has another rate than 25 Hz.
+    """
+
+    def __init__(
+        self,
+        source: PpgSource,
+        *,
+        polarity: int = -1,
+        buffer_s: float = 2.0,
+        **options: Any,
+    ) -> None:
+        if source.sample_rate_hz != ring.RING_RATE_HZ:
+            raise ValueError(
+                f"a ring samples at {ring.RING_RATE_HZ:g} Hz, not {source.sample_rate_hz:g}"
+            )
+        self._buffer_s = buffer_s
+        self.optics = Optics(source, gains=_GAINS, bits=_BITS + 1, polarity=polarity)
+        """What the converter gives: the truth to which a received stream is held."""
+        name = options.pop("name", "Ring-01")
+        super().__init__(
+            source,
+            name=name,
+            advertisement=advertisement(name, (ring.RING_SERVICE_UUID,)),
+            model_number="virtual OpenRing",
+            **options,
+        )
+
+    @property
+    def device_firmware(self) -> OpenRingFirmware:
+        """The running firmware.
+
+        Raises
+        ------
+        RuntimeError
+            The wearable is not switched on.
+        """
+        return cast("OpenRingFirmware", self._booted())
+
+    def _boot(self, clock: DeviceClock) -> OpenRingFirmware:
+        return OpenRingFirmware(self.optics, clock, self._buffer_s)
+
+    def _service(self) -> RingService:
+        return RingService(
+            ring.RING_SERVICE_UUID,
+            ring.RING_WRITE_UUID,
+            ring.RING_NOTIFY_UUID,
+            lambda link, value: cast("OpenRingLink", self._pump_of(link)).on_write(value),
+        )
+
+    def _link(self, connection: Connection) -> OpenRingLink:
+        service = cast("RingService", self._own_service)
+        return OpenRingLink(connection, service, self.device_firmware, self._heart_rate)
+
+
+class RingService(Service):
+    """One characteristic in, one out, as most rings have it."""
+
+    def __init__(
+        self,
+        service_uuid: str,
+        write_uuid: str,
+        notify_uuid: str,
+        on_write: Callable[[Connection, bytes], None],
+    ) -> None:
+        properties, permissions = Characteristic.Properties, Characteristic.Permissions
+        self.requests: Characteristic[bytes] = Characteristic(
+            UUID(write_uuid),
+            properties.WRITE | properties.WRITE_WITHOUT_RESPONSE,
+            permissions.WRITEABLE,
+            CharacteristicValue(write=on_write),
+        )
+        """Requests in."""
+        self.notes: Characteristic[bytes] = Characteristic(
+            UUID(notify_uuid), properties.NOTIFY, permissions(0), b""
+        )
+        """Responses and samples out."""
+        super().__init__(UUID(service_uuid), [self.requests, self.notes])
+
+
+class OpenRingLink(LinkPump):
+    """One host of a virtual ring."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        service: RingService,
+        firmware: OpenRingFirmware,
+        heart_rate: HeartRate,
+    ) -> None:
+        self._service = service
+        self._firmware = firmware
+        self._response: bytes | None = None
+        super().__init__(connection, heart_rate)
+        firmware.on_output = self.wake
+
+    def close(self) -> None:
+        """Let go of a link that is gone; the ring stops."""
+        super().close()
+        self._firmware.on_output = lambda: None
+        self._firmware.switch_off()
+
+    def on_write(self, value: bytes) -> None:
+        """Take a request."""
+        self._response = self._firmware.answer(value, self.connection.att_mtu)
+        self.wake()
+
+    def next_output(self) -> Output | None:
+        """Give responses first, then frames."""
+        notes = self._service.notes
+        if not self.takes(notes):
+            return None
+        response, self._response = self._response, None
+        longest = longest_value(self.connection.att_mtu)
+        value = response or self._firmware.next_frame(longest)
+        return None if value is None else (notes, value)

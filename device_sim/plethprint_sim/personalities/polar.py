@@ -1,0 +1,219 @@
+"""Virtual Polar wearables: OH1, Verity Sense and 360, on a real GATT server."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from bumble.core import UUID
+from bumble.device import Connection
+from bumble.gatt import Characteristic, CharacteristicValue, Service
+
+from plethprint.ble import polar_profile as pmd
+from plethprint.ble.frame import longest_value
+from plethprint.ble.standard_services import HEART_RATE_UUID, sig_uuid
+from plethprint_sim.advertisement import advertisement
+from plethprint_sim.device_clock import DeviceClock
+from plethprint_sim.heart_rate import HeartRate
+from plethprint_sim.link_pump import LinkPump, Output
+from plethprint_sim.optics import Optics
+from plethprint_sim.peripheral import Peripheral
+from plethprint_sim.personalities.polar_firmware import (
+    PolarFirmware,
+    PolarModel,
+    SourceOfRate,
+)
+from plethprint_sim.sensor import PpgSource
+
+__all__ = ["MODELS", "VirtualPolar"]
+
+MODELS = {
+    "oh1": PolarModel("Polar OH1", 0, False, 22, (135,)),
+    "verity": PolarModel("Polar Sense", 0, True, 22, (55,), (28, 44, 55, 135, 176)),
+    "360": PolarModel("Polar 360", 13, True, 24, (22, 50, 100)),
+}
+"""What can be had; the Verity Sense calls itself Polar Sense."""
+
+# Three LEDs and ambient light, or two LEDs; other types get what they need of them.
+_GAINS = (0.92, 0.84, 1.0)
+
+
+class VirtualPolar(Peripheral):
+    """A Polar wearable with PMD, heart rate, battery and device information.
+
+    Parameters
+    ----------
+    source : PpgSource or callable
+        What its sensor sees: one source, whose rate is then the only one on offer, or a
+        callable that gives one for a rate in Hz.
+    model : str
+        One of `MODELS`.
+    device_id : str
+        Eight characters at the end of its name.
+    polarity : {1, -1}
+        -1 for raw reflectance: the more blood, the fewer counts.
+    frame_s : float
+        Time that a frame covers, as far as the MTU allows.
+    buffer_s : float
+        Depth of the transmit buffer.
+    **options
+        Further arguments of `Peripheral`, such as ``clock_error_ppm``.
+
+    Raises
+    ------
+    ValueError
+        The model is not known, or it has no such rate.
+
+    Examples
+    --------
+    ::
+
+        source = WearerStream(Wearer(), seed=1, sample_rate_hz=55.0)
+        async with VirtualWorld(VirtualPolar(source)) as world:
+            async with plethprint.connect(backend=world.backend) as wearable: ...
+    """
+
+    def __init__(
+        self,
+        source: PpgSource | SourceOfRate,
+        *,
+        model: str = "verity",
+        device_id: str = "0A1B2C3D",
+        polarity: int = -1,
+        frame_s: float = 0.36,
+        buffer_s: float = 2.0,
+        **options: Any,
+    ) -> None:
+        if model not in MODELS:
+            raise ValueError(f"unknown Polar model {model!r}; known: {', '.join(MODELS)}")
+        self.model = MODELS[model]
+        self._polarity = polarity
+        self._frame_s, self._buffer_s = frame_s, buffer_s
+        if callable(source):
+            self._source_of_rate = source
+            first = source(self.model.rates_hz[0])
+        else:
+            only, first = source, source
+            rate_hz = round(source.sample_rate_hz)
+            offered = self.model.rates_hz + self.model.sdk_rates_hz
+            if source.sample_rate_hz != rate_hz or rate_hz not in offered:
+                raise ValueError(
+                    f"a {self.model.name} samples at {sorted(set(offered))} Hz, "
+                    f"not at {source.sample_rate_hz:g}"
+                )
+            self._source_of_rate = lambda _: only
+            self.model = PolarModel(
+                self.model.name,
+                self.model.frame_type,
+                self.model.compressed,
+                self.model.resolution,
+                (rate_hz,),
+                (rate_hz,) if self.model.sdk_rates_hz else (),
+            )
+        name = options.pop("name", f"{self.model.name} {device_id}")
+        services = (HEART_RATE_UUID, sig_uuid(0xFEEE))
+        super().__init__(
+            first,
+            name=name,
+            advertisement=advertisement(name, services),
+            manufacturer="Polar Electro Oy",
+            model_number=f"virtual {self.model.name}",
+            **options,
+        )
+
+    @property
+    def device_firmware(self) -> PolarFirmware:
+        """The running firmware.
+
+        Raises
+        ------
+        RuntimeError
+            The wearable is not switched on.
+        """
+        return cast("PolarFirmware", self._booted())
+
+    def optics(self, rate_hz: int | None = None) -> Optics:
+        """What the converter gives: the truth to which a received stream is held."""
+        rate_hz = self.model.rates_hz[0] if rate_hz is None else rate_hz
+        count = self.model.channels
+        kinds = pmd.LAYOUTS[self.model.frame_type].kinds
+        gains = [
+            0.0 if kinds[at].name == "AMBIENT" else _GAINS[at % len(_GAINS)]
+            for at in range(count)
+        ]
+        return Optics(
+            self._source_of_rate(rate_hz),
+            gains=gains,
+            bits=self.model.resolution,
+            polarity=self._polarity,
+        )
+
+    def _boot(self, clock: DeviceClock) -> PolarFirmware:
+        return PolarFirmware(
+            self.model, self.optics, clock, frame_s=self._frame_s, buffer_s=self._buffer_s
+        )
+
+    def _service(self) -> PmdService:
+        return PmdService(self)
+
+    def _link(self, connection: Connection) -> PolarLink:
+        service = cast("PmdService", self._own_service)
+        return PolarLink(connection, service, self.device_firmware, self._heart_rate)
+
+    def on_control(self, connection: Connection, value: bytes) -> None:
+        """Take a write to the control point."""
+        cast("PolarLink", self._pump_of(connection)).on_control(value)
+
+
+class PmdService(Service):
+    """The two characteristics of PMD."""
+
+    def __init__(self, wearable: VirtualPolar) -> None:
+        properties, permissions = Characteristic.Properties, Characteristic.Permissions
+        features = pmd.features_to_bytes(wearable.device_firmware.features)
+        self.control: Characteristic[bytes] = Characteristic(
+            UUID(pmd.PMD_CONTROL_UUID),
+            properties.READ | properties.WRITE | properties.INDICATE,
+            permissions.READABLE | permissions.WRITEABLE,
+            CharacteristicValue(read=lambda _: features, write=wearable.on_control),
+        )
+        """Requests in, responses out; reads as the features."""
+        self.data: Characteristic[bytes] = Characteristic(
+            UUID(pmd.PMD_DATA_UUID), properties.NOTIFY, permissions(0), b""
+        )
+        """Frames out."""
+        super().__init__(UUID(pmd.PMD_SERVICE_UUID), [self.control, self.data])
+
+
+class PolarLink(LinkPump):
+    """One host of a virtual Polar wearable."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        service: PmdService,
+        firmware: PolarFirmware,
+        heart_rate: HeartRate,
+    ) -> None:
+        self._service = service
+        self._firmware = firmware
+        super().__init__(connection, heart_rate)
+        firmware.on_output = self.wake
+
+    def close(self) -> None:
+        """Let go of a link that is gone."""
+        super().close()
+        self._firmware.on_output = lambda: None
+        self._firmware.on_link_lost()
+
+    def on_control(self, value: bytes) -> None:
+        """Take a write to the control point."""
+        self.demand(self._service.control, indications=True)
+        response = self._firmware.answer(value, self.connection.att_mtu)
+        self.respond(self._service.control, response.to_bytes())
+
+    def next_output(self) -> Output | None:
+        """Give the next frame."""
+        longest = longest_value(self.connection.att_mtu)
+        if self.takes(self._service.data) and (frame := self._firmware.next_frame(longest)):
+            return self._service.data, frame
+        return None

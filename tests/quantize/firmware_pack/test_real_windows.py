@@ -1,0 +1,37 @@
+"""Hundreds of windows of real people: C99 against tflite-micro, byte for byte."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plethprint.signal import windows_of
+from plethprint_quantize.golden import run_tflite_micro
+
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+RATE_HZ = {"bidmc": 125.0, "stress_predict": 64.0}
+RECORDINGS, WINDOWS = 16, 12
+
+pytest.importorskip("tflite_micro", reason="wheels for Linux x86-64 only")
+
+
+def _windows(corpus: str) -> np.ndarray:
+    """Two minutes of sixteen recordings each: finger (bidmc), wrist (stress_predict)."""
+    found = []
+    for path in sorted((DATA / corpus).glob("*.npz"))[:RECORDINGS]:
+        with np.load(path, allow_pickle=False) as archive:
+            counts = archive["ppg"].ravel()[: int(130 * RATE_HZ[corpus])]
+        ppg = np.where(counts == -32768, np.nan, counts.astype(np.float64))
+        found += windows_of(ppg, RATE_HZ[corpus], hop_s=10.0)[:WINDOWS]
+    return np.stack([window.samples for window in found])
+
+
+@pytest.mark.parametrize("corpus", sorted(RATE_HZ))
+def test_real_windows_are_met_in_every_bit(native, shipped, corpus):
+    if not (DATA / corpus).is_dir():
+        pytest.skip("needs the recordings of ../shared/data")
+    windows = _windows(corpus)
+    assert len(windows) >= 128
+    assert len(np.unique(windows, axis=0)) >= 128
+    expected = run_tflite_micro(shipped.read_bytes("encoder.tflite"), windows)
+    assert np.count_nonzero(native.run(windows) != expected) == 0
