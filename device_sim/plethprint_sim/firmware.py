@@ -8,41 +8,32 @@ it behind a GATT server.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from plethprint.ble import open_profile as profile
 from plethprint.errors import ControlError
-from plethprint.signal import PPG
 from plethprint_sim.device_clock import DeviceClock
 from plethprint_sim.sampling import Sampling
+from plethprint_sim.self_test_service import (
+    DeviceChecker,
+    DeviceEncoder,
+    SelfTestService,
+)
 from plethprint_sim.sensor import PpgSource, SampleBlock
 from plethprint_sim.transmit_buffer import TransmitBuffer
 
-__all__ = ["DeviceEncoder", "DeviceFingerprinter", "Firmware", "Subscriptions"]
-
-_LOGGER = logging.getLogger(__name__)
+__all__ = ["DeviceFingerprinter", "Firmware", "Subscriptions"]
 
 _FINGERPRINTS_KEPT = 16
 _FINGERPRINT_FIXED_BYTES = 41  # header and checksum of `plethprint.Fingerprint.to_bytes`
 _CAPABILITIES_FIXED_BYTES = 6
 _HOP_MS = range(100, 60_001)
 _Status = profile.ControlStatus
-
-
-class DeviceEncoder(Protocol):
-    """The int8 encoder on the device; `plethprint.encoder.Encoder` is one."""
-
-    dim: int
-
-    def run(self, windows: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-        """Encode windows int8 (N, T) to vectors int8 (N, D)."""
 
 
 class DeviceFingerprinter(Protocol):
@@ -77,8 +68,8 @@ class Firmware:
         What the device says about itself; channels, rate, bits and buffer are obeyed.
     clock : DeviceClock
         The device's crystal.
-    encoder, fingerprinter : optional
-        Answer self-tests and make fingerprints on the device.
+    encoder, fingerprinter, checker : optional
+        Answer self-tests, make fingerprints on the device, check the whole firmware.
     frame_s : float
         Time that a frame covers, as far as the MTU allows.
     encode_time_s : float
@@ -93,6 +84,7 @@ class Firmware:
         *,
         encoder: DeviceEncoder | None = None,
         fingerprinter: DeviceFingerprinter | None = None,
+        checker: DeviceChecker | None = None,
         frame_s: float = 0.125,
         encode_time_s: float = 0.04,
     ) -> None:
@@ -110,14 +102,12 @@ class Firmware:
         self.clock = clock
         """Its crystal: when which sample is taken."""
         rate_hz = self.sampling.rate_hz
-        self._encoder = encoder
-        self._encode_time_s = encode_time_s
         self._fingerprinter = fingerprinter
         self._buffer = TransmitBuffer[profile.PpgFrame](
             max(1, round(info.buffer_ms / 1000 * rate_hz))
         )
         self._fingerprints: deque[bytes] = deque(maxlen=_FINGERPRINTS_KEPT)
-        self._self_test = profile.SelfTestReceiver()
+        self._self_test = SelfTestService(encoder, checker, encode_time_s)
         self._linger: asyncio.TimerHandle | None = None
         self._channel_mask = 0  # of the stream, 0 when idle
         self._frame_samples = 1
@@ -323,30 +313,7 @@ class Firmware:
 
     async def self_test(self, value: bytes) -> profile.SelfTestResult | None:
         """Take one self-test message; the result when it was the last one."""
-        nothing = np.empty(0, np.int8)
-        try:
-            complete = self._self_test.feed(value)
-        except profile.SelfTestRefused as refusal:
-            return profile.SelfTestResult(refusal.test_id, refusal.status, nothing)
-        if complete is None:
-            return None
-        test_id, window = complete
-        if self._encoder is None:
-            return profile.SelfTestResult(test_id, profile.SelfTestStatus.NO_MODEL, nothing)
-        if window.size != PPG.window_samples:
-            return profile.SelfTestResult(
-                test_id, profile.SelfTestStatus.WRONG_SIZE, nothing
-            )
-        await asyncio.sleep(self._encode_time_s)
-        try:
-            vector = self._encoder.run(window[np.newaxis])[0]
-        except Exception as error:  # whatever the encoder does, the device must answer
-            _LOGGER.error("the device's encoder failed: %r", error)
-            return profile.SelfTestResult(test_id, profile.SelfTestStatus.INTERNAL, nothing)
-        run_time_us = round(self._encode_time_s * 1e6)
-        return profile.SelfTestResult(
-            test_id, profile.SelfTestStatus.OK, vector, run_time_us
-        )
+        return await self._self_test.answer(value)
 
     def on_link_up(self) -> None:
         """A host connected: whatever lingers may be resumed."""
@@ -356,7 +323,7 @@ class Firmware:
 
     def on_link_lost(self) -> None:
         """The host is gone: keep sampling into the buffer for a while."""
-        self._self_test = profile.SelfTestReceiver()
+        self._self_test.forget()
         self._sends_ppg = self._sends_fingerprints = False
         self._linger = asyncio.get_running_loop().call_later(
             self.info.linger_s, self.switch_off

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 
 from bumble.device import Connection
 
@@ -31,6 +31,8 @@ class HostLink(LinkPump):
         Who answers.
     heart_rate : HeartRate
         What the Heart Rate service beside tells.
+    sent_bytes : Counter
+        By UUID, bytes of what was notified; counted on.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class HostLink(LinkPump):
         service: OpenProfileService,
         firmware: Firmware,
         heart_rate: HeartRate,
+        sent_bytes: Counter[str],
     ) -> None:
+        self._sent_bytes = sent_bytes
         self._service = service
         self._firmware = firmware
         self._results: deque[bytes] = deque()
@@ -73,6 +77,13 @@ class HostLink(LinkPump):
 
     def next_output(self) -> Output | None:
         """Self-test results first, then fingerprints, then samples."""
+        output = self._next()
+        if output is not None:
+            characteristic, value = output
+            self._sent_bytes[str(characteristic.uuid).lower()] += len(value)
+        return output
+
+    def _next(self) -> Output | None:
         service, firmware = self._service, self._firmware
         longest = profile.longest_value(self.connection.att_mtu)
         if self._results:

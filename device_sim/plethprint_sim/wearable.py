@@ -8,6 +8,7 @@ computers see (`serve`).
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -20,12 +21,13 @@ from plethprint.signal import PPG
 from plethprint_sim.advertisement import advertisement
 from plethprint_sim.air_controller import AirController
 from plethprint_sim.device_clock import DeviceClock
-from plethprint_sim.firmware import DeviceEncoder, DeviceFingerprinter, Firmware
+from plethprint_sim.firmware import DeviceFingerprinter, Firmware
 from plethprint_sim.host_link import HostLink
 from plethprint_sim.peripheral import Peripheral
 from plethprint_sim.personalities import virtual_wearable
 from plethprint_sim.profile_service import OpenProfileService
 from plethprint_sim.radio import AirLink
+from plethprint_sim.self_test_service import DeviceChecker, DeviceEncoder
 from plethprint_sim.sensor import PpgSource
 
 __all__ = ["VirtualWearable", "serve"]
@@ -51,6 +53,8 @@ class VirtualWearable(Peripheral):
         Int8 encoder that answers self-tests.
     fingerprinter : DeviceFingerprinter, optional
         Makes fingerprints on the device.
+    checker : DeviceChecker, optional
+        Checks the whole firmware, not its encoder alone.
     model : str
         Identity of the model on the device, ``name@version+hash8``.
     clock_error_ppm : float
@@ -102,6 +106,7 @@ class VirtualWearable(Peripheral):
         ),
         encoder: DeviceEncoder | None = None,
         fingerprinter: DeviceFingerprinter | None = None,
+        checker: DeviceChecker | None = None,
         model: str = "",
         clock_error_ppm: float = 0.0,
         bits: int = 24,
@@ -123,6 +128,8 @@ class VirtualWearable(Peripheral):
             features |= profile.Features.SELF_TEST
         if fingerprinter is not None:
             features |= profile.Features.FINGERPRINTS
+        if checker is not None:
+            features |= profile.Features.FIRMWARE_CHECK
         self.info = profile.Info(
             channels=tuple(channels),
             rates_mhz=(round(source.sample_rate_hz * 1000),),
@@ -153,8 +160,11 @@ class VirtualWearable(Peripheral):
             ),
             serial=1,
         )
+        self.sent_bytes: Counter[str] = Counter()
+        """Bytes notified so far, by the UUID of the characteristic; values alone."""
         self._encoder = encoder
         self._fingerprinter = fingerprinter
+        self._checker = checker
         self._frame_s = frame_s
         self._encode_time_s = encode_time_s
         self._values = {
@@ -184,6 +194,7 @@ class VirtualWearable(Peripheral):
             clock,
             encoder=self._encoder,
             fingerprinter=self._fingerprinter,
+            checker=self._checker,
             frame_s=self._frame_s,
             encode_time_s=self._encode_time_s,
         )
@@ -197,7 +208,13 @@ class VirtualWearable(Peripheral):
 
     def _link(self, connection: Connection) -> HostLink:
         service = cast("OpenProfileService", self._own_service)
-        return HostLink(connection, service, self.device_firmware, self._heart_rate)
+        return HostLink(
+            connection,
+            service,
+            self.device_firmware,
+            self._heart_rate,
+            self.sent_bytes,
+        )
 
     def _host(self, connection: Connection) -> HostLink:
         return cast("HostLink", self._pump_of(connection))

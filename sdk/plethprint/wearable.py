@@ -15,6 +15,7 @@ from plethprint.ble.standard_services import (
 from plethprint.block import Block
 from plethprint.device_self_test import SelfTestReport, run_self_test
 from plethprint.errors import ProtocolError
+from plethprint.firmware_check import FirmwareCheck, check_firmware
 from plethprint.live_fingerprints import LiveFingerprint, LiveFingerprints, demand_rate
 from plethprint.live_stream import LiveStream
 from plethprint.polarity import Polarity
@@ -278,6 +279,39 @@ class Wearable:
         """
         package = self._loaded().package
         return await run_self_test(self._stream.connection.driver, package, windows)
+
+    async def check_firmware(
+        self, windows: int | None = 8, *, golden_max_lsb: int = 0
+    ) -> FirmwareCheck:
+        """Check the wearable's encoder and preprocessing, and name the part at fault.
+
+        Besides golden windows it is sent raw counts, of which it makes a window itself;
+        fingerprints under way may begin anew by that. `FirmwareCheck.unchecked` tells
+        what a wearable without `Features.FIRMWARE_CHECK` cannot be asked.
+
+        Parameters
+        ----------
+        windows : int, optional
+            How many golden windows, from the first; all when None.
+        golden_max_lsb : int
+            What its vectors may be off, int8 steps. The profile asks for 0.
+
+        Raises
+        ------
+        FingerprintMismatchError
+            The wearable runs another model than the one here.
+        ProtocolError
+            It has no encoder, or answered nonsense.
+        LinkError
+            The link failed.
+        """
+        package = self._loaded().package
+        return await check_firmware(
+            self._stream.connection.driver,
+            package,
+            windows,
+            golden_max_lsb=golden_max_lsb,
+        )
 
     def _loaded(self) -> Fingerprinter:
         if self._fingerprinter is None:

@@ -255,7 +255,7 @@ def test_info_of_a_later_minor_version_is_read_and_its_new_fields_skipped() -> N
 def test_info_of_another_major_version_is_refused() -> None:
     raw = bytearray(_info().to_bytes())
     raw[0] = 2
-    with pytest.raises(ProtocolError, match=r"open profile 2\.0, this is 1\.x"):
+    with pytest.raises(ProtocolError, match=r"open profile 2\.1, this is 1\.x"):
         profile.Info.from_bytes(raw)
 
 
@@ -451,6 +451,87 @@ def test_the_self_test_in_the_document_runs_as_it_says() -> None:
     assert result is not None
     assert result.vector.tolist() == [1, -2, 3, -4]
     assert result.run_time_us == 40_000
+
+
+def test_the_firmware_check_in_the_document_runs_as_it_says() -> None:
+    device, host = profile.FirmwareCheckReceiver(), profile.SelfTestCollector(7)
+    wanted = device.feed(_example("firmware-check"))
+    assert wanted == profile.CheckItself(7)
+    assert profile.check_request(7) == _example("firmware-check")
+    result = host.feed(_example("firmware-check-result"))
+    assert result is not None
+    assert result.status is profile.SelfTestStatus.FAULT_SIGNAL
+    assert device.feed(_example("firmware-check-counts")) is None
+    window = device.feed(_example("firmware-check-window"))
+    assert isinstance(window, profile.MakeWindow)
+    assert (window.test_id, window.rate_mhz) == (7, 64_000)
+    assert window.counts.tolist() == [1, -1]
+
+
+@given(
+    hnp.arrays(
+        np.int32,
+        st.integers(1, 700),
+        elements=st.integers(profile.COUNT_MIN, profile.COUNT_MAX),
+    ),
+    u32,
+    st.integers(23, 517),
+    u8,
+)
+def test_counts_for_a_window_arrive_whatever_the_mtu(
+    given_counts: Any, rate_mhz: int, mtu: int, test_id: int
+) -> None:
+    device = profile.FirmwareCheckReceiver()
+    *first, last = profile.window_requests(
+        given_counts, rate_mhz=rate_mhz, mtu=mtu, test_id=test_id
+    )
+    assert max(map(len, first)) <= profile.longest_value(mtu)
+    assert all(device.feed(message) is None for message in first)
+    wanted = device.feed(last)
+    assert isinstance(wanted, profile.MakeWindow)
+    assert (wanted.test_id, wanted.rate_mhz) == (test_id, rate_mhz)
+    np.testing.assert_array_equal(wanted.counts, given_counts)
+
+
+def test_counts_out_of_order_and_windows_of_nothing_are_refused() -> None:
+    counts_given = np.arange(40, dtype=np.int32)
+    one, two, three, *_, run = profile.window_requests(
+        counts_given, rate_mhz=64_000, mtu=40, test_id=3
+    )
+    statuses = profile.SelfTestStatus
+    other_rate = three[:2] + b"\1" + three[3:]
+    for messages, status in (
+        ([one, three], statuses.BAD_MESSAGE),
+        ([one, one, two, two], statuses.BAD_MESSAGE),
+        ([one, two, other_rate], statuses.BAD_MESSAGE),
+        ([one[:-1]], statuses.BAD_MESSAGE),
+        ([one[:10]], statuses.BAD_MESSAGE),
+        ([run + b"x"], statuses.BAD_MESSAGE),
+        ([b""], statuses.BAD_MESSAGE),
+        ([two], statuses.NOT_BEGUN),
+        ([run], statuses.NOT_BEGUN),
+        ([one, bytes([run[0], 4])], statuses.NOT_BEGUN),
+    ):
+        device = profile.FirmwareCheckReceiver()
+        for message in messages[:-1]:
+            assert device.feed(message) is None
+        with pytest.raises(profile.SelfTestRefused) as caught:
+            device.feed(messages[-1])
+        assert caught.value.status is status
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_a_firmware_check_or_refused(data: bytes) -> None:
+    with contextlib.suppress(profile.SelfTestRefused):
+        profile.FirmwareCheckReceiver().feed(data)
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((2, 2), np.int32), np.zeros(0, np.int32), np.zeros(3), [1 << 23]]
+)
+def test_what_is_no_vector_of_counts_is_not_sent(bad: Any) -> None:
+    with pytest.raises(ProtocolError, match="24 bits"):
+        profile.window_requests(np.asarray(bad), rate_mhz=64_000, mtu=247, test_id=1)
 
 
 def test_the_codes_in_the_document_are_the_ones_in_the_code() -> None:

@@ -30,6 +30,9 @@ class VirtualPersonality:
 
 PERSONALITIES: dict[str, VirtualPersonality] = {
     "open": VirtualPersonality("plethprint_sim.wearable", "VirtualWearable", 125.0),
+    "open-ondevice": VirtualPersonality(
+        "plethprint_sim.personalities.ondevice", "OnDeviceWearable", 125.0
+    ),
     "polar": VirtualPersonality("plethprint_sim.personalities.polar", "VirtualPolar", 55.0),
     "muse": VirtualPersonality("plethprint_sim.personalities.muse", "VirtualMuse", 64.0),
     "openring": VirtualPersonality(
@@ -37,7 +40,10 @@ PERSONALITIES: dict[str, VirtualPersonality] = {
     ),
     "colmi": VirtualPersonality("plethprint_sim.personalities.colmi", "VirtualColmi", 25.0),
 }
-"""By the name that ``plethprint.connect(personality=...)`` takes."""
+"""By the name that ``plethprint.connect(personality=...)`` takes.
+
+Of ``open-ondevice`` that is ``open``: it speaks the same protocol, and is made of a
+firmware pack (``pack=``)."""
 
 
 def virtual_wearable(personality: str, source: Any, **options: Any) -> Peripheral:

@@ -19,7 +19,7 @@ __all__ = [
     "Info",
 ]
 
-PROTOCOL_MAJOR, PROTOCOL_MINOR = 1, 0
+PROTOCOL_MAJOR, PROTOCOL_MINOR = 1, 1
 """Version of the open profile. Another major version cannot be read; a later minor can."""
 
 _INFO = struct.Struct("<BBHBBBBHHHH")
@@ -39,6 +39,8 @@ class Features(enum.IntFlag):
     """The ``calibration`` characteristic holds values of this very unit."""
     WALL_CLOCK = 0x08
     """SET_TIME is accepted."""
+    FIRMWARE_CHECK = 0x10
+    """The ``self-test`` characteristic checks the whole firmware too (since 1.1)."""
 
 
 class ChannelKind(enum.IntEnum):

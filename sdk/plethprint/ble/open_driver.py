@@ -22,6 +22,14 @@ __all__ = ["OPEN", "OpenDriver"]
 _ANSWER_S = 5.0  # what has not been answered by then will not be
 _LONGEST_WRITE_MTU = 512 + 3  # an attribute value has at most 512 bytes, whatever the MTU
 
+_Requests = Callable[[int, int], list[bytes]]  # of an MTU and a test id
+_VERDICTS = (
+    profile.SelfTestStatus.OK,
+    profile.SelfTestStatus.FAULT_MODEL,
+    profile.SelfTestStatus.FAULT_ENCODER,
+    profile.SelfTestStatus.FAULT_SIGNAL,
+)
+
 
 class OpenDriver:
     """Host's side of the open profile on one link.
@@ -191,6 +199,40 @@ class OpenDriver:
             raise ProtocolError(
                 "the wearable has no self-test: its firmware has no encoder"
             )
+        return await self._tested(
+            lambda mtu, test_id: profile.self_test_requests(
+                window, mtu=mtu, test_id=test_id
+            )
+        )
+
+    async def check_itself(self) -> profile.SelfTestStatus:
+        """Have the wearable check its own firmware: OK, or one of the FAULT statuses."""
+        self._demand_firmware_check()
+        result = await self._answer_to(lambda _, test_id: [profile.check_request(test_id)])
+        if result.status not in _VERDICTS:
+            result.raise_for_status()
+        return result.status
+
+    async def window_of(
+        self, counts: npt.NDArray[np.int32], rate_mhz: int
+    ) -> npt.NDArray[np.int8]:
+        """Have the wearable's own preprocessing make a window (T,) of raw counts."""
+        self._demand_firmware_check()
+        return await self._tested(
+            lambda mtu, test_id: profile.window_requests(
+                counts, rate_mhz=rate_mhz, mtu=mtu, test_id=test_id
+            )
+        )
+
+    def _demand_firmware_check(self) -> None:
+        if profile.Features.FIRMWARE_CHECK not in self.info.features:
+            raise ProtocolError("the wearable cannot check its own firmware")
+
+    async def _tested(self, requests: _Requests) -> npt.NDArray[np.int8]:
+        return (await self._answer_to(requests)).raise_for_status().vector
+
+    async def _answer_to(self, requests: _Requests) -> profile.SelfTestResult:
+        """Write what `requests` gives for an MTU and a test id; collect the answer."""
         async with self._test_lock:
             if self._test_answers is None:
                 answers = Answers(self._link)
@@ -200,14 +242,14 @@ class OpenDriver:
             test_id = next(self._test_ids)
             collector = profile.SelfTestCollector(test_id)
             mtu = min(self._link.mtu(profile.SELF_TEST_UUID), _LONGEST_WRITE_MTU)
-            for message in profile.self_test_requests(window, mtu=mtu, test_id=test_id):
+            for message in requests(mtu, test_id):
                 await self._link.write(profile.SELF_TEST_UUID, "self-test", message)
             deadline_s = _deadline_s()
             result = None
             while result is None:
                 raw = await self._test_answers.get("self-test", deadline_s)
                 result = collector.feed(raw)
-            return result.raise_for_status().vector
+            return result
 
 
 def _deadline_s() -> float:

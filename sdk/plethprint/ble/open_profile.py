@@ -11,7 +11,9 @@ info             `Info`                              (read)
 control          `ControlResponse` (indicate)        `ControlRequest` (write)
 ppg              `PpgFrame` (notify)
 fingerprint      ``plethprint.Fingerprint`` bytes
-self-test        `SelfTestResult` (notify)           `self_test_requests` (write)
+self-test        `SelfTestResult` (notify)           `self_test_requests`,
+                                                     `check_request`,
+                                                     `window_requests` (write)
 calibration      `Calibration` (encrypted)           (read)
 ===============  ==================================  =====================================
 """
@@ -26,6 +28,13 @@ from plethprint.ble.control import (
     Opcode,
     StreamFlags,
     StreamState,
+)
+from plethprint.ble.firmware_check import (
+    CheckItself,
+    FirmwareCheckReceiver,
+    MakeWindow,
+    check_request,
+    window_requests,
 )
 from plethprint.ble.frame import (
     COUNT_MAX,
@@ -85,12 +94,15 @@ __all__ = [
     "Channel",
     "ChannelCalibration",
     "ChannelKind",
+    "CheckItself",
     "ControlRequest",
     "ControlResponse",
     "ControlStatus",
     "Features",
+    "FirmwareCheckReceiver",
     "FrameStatus",
     "Info",
+    "MakeWindow",
     "Opcode",
     "PpgFrame",
     "SelfTestCollector",
@@ -100,7 +112,9 @@ __all__ = [
     "SelfTestStatus",
     "StreamFlags",
     "StreamState",
+    "check_request",
     "longest_value",
     "samples_per_frame",
     "self_test_requests",
+    "window_requests",
 ]

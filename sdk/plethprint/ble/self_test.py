@@ -53,6 +53,12 @@ class SelfTestStatus(enum.IntEnum):
     """The device has no encoder."""
     INTERNAL = 0x07
     """The encoder failed."""
+    FAULT_MODEL = 0x08
+    """Checked by itself: the weights in flash are not those that were generated."""
+    FAULT_ENCODER = 0x09
+    """Checked by itself: the encoder gives other numbers for a window it knows."""
+    FAULT_SIGNAL = 0x0A
+    """Checked by itself: the preprocessing makes another window of counts it knows."""
 
 
 class SelfTestRefused(ProtocolError):
