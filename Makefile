@@ -19,10 +19,11 @@ READ_KEY  = $(TRAIN_BIN)/python -c 'import json; from plethprint import signatur
 PRETRAIN_ARGS ?=
 DISTILL_ARGS  ?=
 DEMO_ARGS ?=
+SOAK_ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format picture train bench clean
+.PHONY: help demo test check format picture train bench soak clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -76,6 +77,9 @@ picture: $(VENV)/.demo  ## draw docs/demo.svg, the README's picture, from a real
 
 bench: $(VENV)/.demo  ## time preprocessing, every installed runtime and the virtual wearer
 	@$(BIN)/plethprint bench
+
+soak: $(VENV)/.demo  ## put every wearable through every fault, 60 virtual minutes each
+	@$(BIN)/plethprint soak $(SOAK_ARGS)
 
 $(TRAIN_VENV)/.train: pyproject.toml
 	@test -x $(TRAIN_BIN)/python || { echo "==> making $(TRAIN_VENV)"; $(PYTHON) -m venv $(TRAIN_VENV); }

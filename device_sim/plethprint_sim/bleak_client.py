@@ -142,6 +142,13 @@ class BumbleClient(BaseBleakClient):
         else:
             await self._call("pairing", connection.pair(), is_command=True)
 
+    async def uses_secure_connections(self) -> bool:
+        """Whether the link is encrypted with a key made by LE Secure Connections."""
+        connection = self._connection()
+        return bool(connection.is_encrypted) and await self.central.has_secure_bond(
+            connection.peer_address
+        )
+
     async def unpair(self) -> None:
         """Delete the stored key, and disconnect."""
         address = self._connection().peer_address

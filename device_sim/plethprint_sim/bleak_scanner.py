@@ -20,6 +20,7 @@ from plethprint_sim.central import Central
 __all__ = ["BumbleScanner", "uuid_text"]
 
 _Type = AdvertisingData.Type
+_MOST_REMEMBERED = 1024  # devices; addresses can be made up without end
 # Kinds of entry that hold UUIDs, and the size of one, bytes.
 _SERVICE_LISTS: dict[int, int] = {
     _Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS: 2,
@@ -97,6 +98,8 @@ class BumbleScanner(BaseBleakScanner):
             )
         if not self.is_allowed_uuid(heard.service_uuids):
             return
+        if known is None and len(self.seen_devices) >= _MOST_REMEMBERED:
+            del self.seen_devices[next(iter(self.seen_devices))]  # the oldest
         device = self.create_or_update_device(
             key,
             address.to_string(with_type_qualifier=False),

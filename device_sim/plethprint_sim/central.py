@@ -133,6 +133,13 @@ class Central:
         store = self.device.keystore
         return store is not None and await store.get(str(address)) is not None
 
+    async def has_secure_bond(self, address: hci.Address) -> bool:
+        """Whether the key for that device was made by LE Secure Connections."""
+        store = self.device.keystore
+        keys = None if store is None else await store.get(str(address))
+        # Legacy pairing gives each side a key of its own.
+        return keys is not None and keys.ltk is not None
+
     async def forget(self, address: hci.Address) -> None:
         """Delete the key for that device."""
         store = self.device.keystore

@@ -131,6 +131,16 @@ class Peripheral:
         """Event-loop time at which sample 0 of the source was taken."""
         return self._booted().sampling.clock.host_time_s(0)
 
+    @property
+    def keystore(self) -> Any:
+        """Keys of the hosts that it is paired with; survives power-off on a real one."""
+        return None if self._device is None else self._device.keystore
+
+    @keystore.setter
+    def keystore(self, keys: Any) -> None:
+        if self._device is not None:
+            self._device.keystore = keys
+
     def _booted(self) -> DeviceFirmware:
         if self._running is None:
             raise RuntimeError("the wearable is not switched on")

@@ -18,6 +18,7 @@ from plethprint_sim.radio import SUPERVISION_TIMEOUT, AirLink, AirStatistics
 __all__ = ["VirtualWorld"]
 
 _HOST_ADDRESS = "C0:11:00:00:00:01"
+_HEARD_S = 0.01
 
 
 class VirtualWorld:
@@ -67,13 +68,13 @@ class VirtualWorld:
         self._operation_timeout_s = operation_timeout_s
         self._radio = {"seed": seed, **radio}
         self._host: Device | None = None
+        self._controllers: dict[str, AirController] = {}  # by address
 
     async def __aenter__(self) -> VirtualWorld:
         self.air = AirLink(**self._radio)
         try:
             for wearable in self.wearables:
-                controller = AirController(wearable.name, self.air)
-                await wearable.start(controller, AsyncPipeSink(controller))
+                await self._switch_on(wearable)
             controller = AirController("host", self.air)
             self._host = Device.with_hci(
                 "host", hci.Address(_HOST_ADDRESS), controller, AsyncPipeSink(controller)
@@ -108,9 +109,36 @@ class VirtualWorld:
         """Let nothing through for a while (a body between the antennas)."""
         await self.air.stall(duration_s)
 
+    async def switch_off(self, wearable: Peripheral) -> None:
+        """Take a wearable's battery out: its link dies, and it says nothing any more."""
+        self.air.lose_link(address=wearable.address)
+        await asyncio.sleep(_HEARD_S)
+        await wearable.stop()
+        controller = self._controllers.pop(wearable.address, None)
+        if controller is not None:
+            controller.le_legacy_advertiser.stop()  # it would go on without its host
+            self.air.lose_link(address=wearable.address)
+            self.air.remove_controller(controller)
+
+    async def reboot(self, wearable: Peripheral, *, off_s: float = 2.0) -> None:
+        """Take the battery out and put it in again: clocks and counters start afresh.
+
+        What it was paired with it remembers, as a wearable does.
+        """
+        keys = wearable.keystore
+        await self.switch_off(wearable)
+        await asyncio.sleep(off_s)
+        await self._switch_on(wearable)
+        wearable.keystore = keys
+
+    async def _switch_on(self, wearable: Peripheral) -> None:
+        controller = AirController(wearable.name, self.air)
+        self._controllers[wearable.address] = controller
+        await wearable.start(controller, AsyncPipeSink(controller))
+
     async def _end(self) -> None:
         self.link_loss()
-        await asyncio.sleep(0.01)  # both hosts hear of it before they go
+        await asyncio.sleep(_HEARD_S)  # both hosts hear of it before they go
         if self._host is not None:
             await self._host.power_off()
         failures: list[Exception] = []

@@ -9,7 +9,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Block", "Gap", "GapCause", "TimelineFrame"]
+__all__ = ["INTERPOLATED_GAP_S", "Block", "Gap", "GapCause", "TimelineFrame"]
+
+INTERPOLATED_GAP_S = 0.1
+"""Gaps up to this long are filled by a straight line; at longer ones windows break."""
 
 IntArray = npt.NDArray[np.int32]
 

@@ -8,10 +8,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from plethprint.quiet_log import QuietLog
+
 __all__ = ["BoundedQueue"]
 
 _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
+
+_MOST_ITEMS = 1 << 16  # however small they are
 
 
 class BoundedQueue(Generic[_T]):
@@ -38,11 +42,12 @@ class BoundedQueue(Generic[_T]):
         self._ended = False
         self._error: Exception | None = None
         self._overflowing = False
+        self._log = QuietLog(_LOGGER)
         self.dropped = 0
         """Items dropped so far."""
 
     def limit(self, capacity: int) -> None:
-        """Hold at most so much; above it the oldest items go."""
+        """Hold at most so much, and at most 65536 items; above it the oldest items go."""
         self._capacity = capacity
 
     def put(self, item: _T) -> None:
@@ -52,12 +57,14 @@ class BoundedQueue(Generic[_T]):
         if self._capacity is None:
             self._changed.set()
             return
-        while self._held > self._capacity and len(self._items) > 1:
+        while (self._held > self._capacity or len(self._items) > _MOST_ITEMS) and len(
+            self._items
+        ) > 1:
             self._held -= self._size_of(self._items.popleft())
             self.dropped += 1
             if not self._overflowing:  # once for each time it happens, not per item
                 self._overflowing = True
-                _LOGGER.warning(
+                self._log.warning(
                     "a consumer is too slow for the stream: dropping the oldest of %d "
                     "%s; take them faster or ask for a longer queue",
                     self._capacity,

@@ -38,6 +38,9 @@ class GapBridge:
         """Filled samples and which were missing; an open short run is held back."""
         values = np.concatenate([np.full(self._held, np.nan), samples])
         missing = np.isnan(values)
+        if not missing.any() and values.size:  # as nearly always
+            self._let_go, self._last = 0, float(values[-1])
+            return values, missing
         edges = np.flatnonzero(np.diff(missing, prepend=False, append=False))
         runs = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
         let_go, self._held, self._let_go = self._let_go, 0, 0

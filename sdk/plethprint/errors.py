@@ -19,11 +19,17 @@
     ├── EncoderError (RuntimeError)           a runtime refused the model or failed in it
     ├── MissingExtraError (ImportError)       an optional dependency is not installed
     ├── LinkError (ConnectionError)           the radio link
+    │   ├── BluetoothUnavailableError         no adapter, it is off, or its service is
+    │   ├── BluetoothPermissionError (PermissionError)   this program may not use it
     │   ├── WearableNotFoundError             nobody advertised in time
+    │   ├── WearableBusyError                 somebody else holds the wearable or adapter
     │   ├── LinkTimeoutError (TimeoutError)   a GATT call took too long
     │   ├── LinkLostError                     the link dropped and did not come back
-    │   └── PairingError                      pairing failed or was refused
+    │   └── PairingError                      pairing failed
+    │       ├── PairingRefusedError           the wearable, or somebody, said no
+    │       └── UnencryptedLinkError          it would go on in the open: not allowed
     └── ProtocolError (ValueError)            the wearable said something unexpected
+        ├── WrongPersonalityError             it speaks another protocol, or none known
         ├── FrameError                        bytes are not a valid frame
         └── ControlError                      a control request was refused
 
@@ -35,6 +41,8 @@ where something can be done, what to do.
 from __future__ import annotations
 
 __all__ = [
+    "BluetoothPermissionError",
+    "BluetoothUnavailableError",
     "ControlError",
     "EncoderError",
     "FingerprintDecodeError",
@@ -50,6 +58,7 @@ __all__ = [
     "PackageIntegrityError",
     "PackageSignatureError",
     "PairingError",
+    "PairingRefusedError",
     "PlethprintError",
     "ProtectionError",
     "ProtocolError",
@@ -57,8 +66,11 @@ __all__ = [
     "SampleRateError",
     "SignalError",
     "TrainingError",
+    "UnencryptedLinkError",
+    "WearableBusyError",
     "WearableNotFoundError",
     "WindowShapeError",
+    "WrongPersonalityError",
 ]
 
 
@@ -168,8 +180,20 @@ class LinkError(PlethprintError, ConnectionError):
     """Something went wrong on the radio link."""
 
 
+class BluetoothUnavailableError(LinkError):
+    """There is no Bluetooth adapter, or it or its service is off."""
+
+
+class BluetoothPermissionError(LinkError, PermissionError):
+    """The system does not let this program use Bluetooth."""
+
+
 class WearableNotFoundError(LinkError):
     """No matching wearable advertised in time."""
+
+
+class WearableBusyError(LinkError):
+    """Another program or host holds the wearable, or the adapter is at work for it."""
 
 
 class LinkTimeoutError(LinkError, TimeoutError):
@@ -181,11 +205,23 @@ class LinkLostError(LinkError):
 
 
 class PairingError(LinkError):
-    """Pairing failed or was refused."""
+    """Pairing failed."""
+
+
+class PairingRefusedError(PairingError):
+    """The wearable, the system or whoever was asked turned the pairing down."""
+
+
+class UnencryptedLinkError(PairingError):
+    """The link is not encrypted as it should be, and going on was not allowed."""
 
 
 class ProtocolError(PlethprintError, ValueError):
     """The wearable said something that its protocol does not allow."""
+
+
+class WrongPersonalityError(ProtocolError):
+    """The wearable does not offer the service of the protocol it should speak."""
 
 
 class FrameError(ProtocolError):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-from plethprint.block import Block
+from plethprint.block import INTERPOLATED_GAP_S, Block, GapCause
 from plethprint.errors import SampleRateError
 from plethprint.fingerprint import Fingerprint
 from plethprint.fingerprinter import FingerprintStream
 from plethprint.resample import MIN_RATE_HZ
 
-__all__ = ["BRIDGED_GAP_S", "LiveFingerprint", "LiveFingerprints", "demand_rate"]
-
-BRIDGED_GAP_S = 0.5
-"""Gaps shorter than this are bridged, and flagged in `Fingerprint.missing`."""
+__all__ = ["LiveFingerprint", "LiveFingerprints", "demand_rate"]
 
 
 def demand_rate(sample_rate_hz: float) -> None:
@@ -50,15 +48,19 @@ class LiveFingerprint(Fingerprint):
     first_index: float = 0.0
     """Sample index at which the window starts; fractional, for the model has a rate of
     its own."""
+    gap_fraction: float = 0.0
+    """Share of the window's samples that never arrived and were interpolated, 0..1;
+    `missing` counts those off the skin too."""
 
 
 class LiveFingerprints:
     """Feeds blocks to a `FingerprintStream` and keeps its windows out of gaps.
 
-    The rule: a gap shorter than `BRIDGED_GAP_S` is passed on as missing samples, so that
-    the windows over it say so in `missing` and lose quality; at a longer gap, or a device
-    reset, the stream begins anew and no window spans it. Samples taken off the skin count
-    as missing too.
+    The rule: a gap of up to `plethprint.block.INTERPOLATED_GAP_S` is passed on as missing
+    samples, so that the windows over it say so in `missing` and `gap_fraction` and lose
+    quality. At a longer gap, at any gap that a lost link left, and at a device reset the
+    stream begins anew and no window spans it. Samples taken off the skin count as missing
+    too.
 
     Parameters
     ----------
@@ -78,6 +80,7 @@ class LiveFingerprints:
         self._channel = channel
         self._first_index = 0
         self._last: Block | None = None
+        self._gaps: deque[tuple[int, int]] = deque()  # interpolated, as sample indices
 
     def push(self, block: Block) -> list[LiveFingerprint]:
         """Take the next block; return the fingerprints that are now complete."""
@@ -85,7 +88,7 @@ class LiveFingerprints:
         # absent too.
         prints: list[LiveFingerprint] = []
         missing = self._missing_before(block)
-        if missing is None or missing >= BRIDGED_GAP_S * self._rate_hz:
+        if missing is None or self._breaks(missing, block):
             prints += self.finish()
             self._first_index = block.index
             missing = 0
@@ -94,6 +97,7 @@ class LiveFingerprints:
             # Of a sensor in the air there are counts, but of nobody: as good as missing.
             samples[:] = np.nan
         if missing:
+            self._gaps.append((block.index - missing, block.index))
             samples = np.concatenate([np.full(missing, np.nan), samples])
         self._last = block
         prints += self._placed(self._stream.push(samples), block)
@@ -106,7 +110,14 @@ class LiveFingerprints:
         prints = self._placed(self._stream.flush(), self._last)
         self._stream.reset()
         self._last = None
+        self._gaps.clear()
         return prints
+
+    def _breaks(self, missing: int, block: Block) -> bool:
+        """Whether no window may span the samples absent before a block."""
+        over_a_link = block.gap is not None and block.gap.cause is GapCause.LINK
+        longest = 0 if over_a_link else INTERPOLATED_GAP_S * self._rate_hz
+        return missing > longest
 
     def _missing_before(self, block: Block) -> int | None:
         """Samples absent before a block; None when nothing comes before it."""
@@ -124,4 +135,19 @@ class LiveFingerprints:
         start_s = newest.start_s - (newest.index - first_index) * newest.host_period_s
         values = {f.name: getattr(fp, f.name) for f in fields(Fingerprint)}
         values["start"] = start_s
-        return LiveFingerprint(**values, epoch=newest.epoch, first_index=first_index)
+        return LiveFingerprint(
+            **values,
+            epoch=newest.epoch,
+            first_index=first_index,
+            gap_fraction=self._gap_fraction(first_index, fp.duration_s),
+        )
+
+    def _gap_fraction(self, first_index: float, duration_s: float) -> float:
+        length = duration_s * self._rate_hz
+        while self._gaps and self._gaps[0][1] <= first_index:  # windows only go forwards
+            self._gaps.popleft()
+        end = first_index + length
+        absent = sum(
+            max(0.0, min(last, end) - max(first, first_index)) for first, last in self._gaps
+        )
+        return min(absent / length, 1.0)

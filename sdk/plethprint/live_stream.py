@@ -1,70 +1,38 @@
-"""One wearable's stream, kept alive: watchdog, reconnection, counting, fan-out."""
+"""One wearable's stream: started, counted, taken up again on the next link, handed out."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import logging
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from plethprint.ble.connection import Backoff, Connection, Connector
+from plethprint.ble.connection import Connection, Connector
 from plethprint.ble.personality import StreamFormat
 from plethprint.block import Block
 from plethprint.bounded_queue import BoundedQueue
-from plethprint.clock import HostClock
+from plethprint.clock import HostClock, TimeExchange
 from plethprint.device_fingerprints import DeviceFingerprints
-from plethprint.errors import (
-    FrameError,
-    LinkError,
-    LinkLostError,
-    PlethprintError,
-    ProtocolError,
-)
+from plethprint.errors import LinkError, PlethprintError, ProtocolError
 from plethprint.fingerprint import Fingerprint
+from plethprint.frame_intake import FrameIntake
+from plethprint.link_keeper import LinkKeeper
+from plethprint.silence import Silence
+from plethprint.stream_clock import StreamClock
+from plethprint.stream_options import StreamOptions
 from plethprint.stream_statistics import StreamStatistics
+from plethprint.time_exchanges import TimeExchanges
 from plethprint.timeline import Timeline
 
 __all__ = ["LiveStream", "StreamOptions"]
 
-_LOGGER = logging.getLogger(__name__)
-
-
+_MOST_QUEUED = 1 << 20  # samples
 _MAX_EARLY = 256  # notifications kept until the answer to START
-_MAX_KINDS = 32  # kinds of decode error that are logged
-_IDLE_CHECK_S = 1.0
-_YIELD_S = 0.01
-_STEADY_S = 10.0  # a link that lasted so long is worth going back to at once
-
-
-@dataclass(frozen=True)
-class StreamOptions:
-    """How a stream is kept alive."""
-
-    sample_rate_hz: float | None = None
-    """Rate to ask for; None takes the lowest on offer that the model can use."""
-    channels: tuple[int, ...] | None = None
-    """Channels to ask for, positions in ``info.channels``; None takes all that fit."""
-    reconnect: bool = True
-    """Whether a lost link is brought back."""
-    backoff: Backoff = field(default_factory=Backoff)
-    """Waits between attempts to bring it back."""
-    give_up_after_s: float = 600.0
-    """How long a lost link is sought before `LinkLostError`."""
-    stall_after_s: float = 1.5
-    """Silence that counts as a stall; the link layer often recovers by itself."""
-    silent_after_s: float = 8.0
-    """Silence after which the link is cut and made anew, though it looks alive."""
-    queue_s: float = 60.0
-    """Signal that is held for a slow consumer before the oldest is dropped."""
 
 
 class LiveStream:
-    """Owns the link and the timeline; hands blocks to any number of consumers.
+    """Owns the timeline; hands blocks to any number of consumers.
 
-    The stream runs while somebody subscribes. One task watches over the link, from
+    The stream runs while somebody subscribes. A `LinkKeeper` looks after the link, from
     `open` to `close`.
 
     Parameters
@@ -80,33 +48,34 @@ class LiveStream:
     def __init__(
         self, connector: Connector, options: StreamOptions, host_clock: HostClock
     ) -> None:
-        self._connector = connector
         self._options = options
         self._host_clock = host_clock
-        self._connection: Connection | None = None
+        self._silence = Silence(
+            asyncio.get_running_loop().time,
+            stall_after_s=options.stall_after_s,
+            silent_after_s=options.silent_after_s,
+        )
+        self._keeper = LinkKeeper(
+            connector,
+            options,
+            self._silence,
+            is_streaming=lambda: self._streaming,
+            on_lost=self._on_lost,
+            resume=self._resume,
+            on_failure=self._on_failure,
+        )
         self._format: StreamFormat | None = None
         self._timeline: Timeline | None = None
+        self._intake = FrameIntake()
         self._queues: list[BoundedQueue[Block]] = []
         self._device_prints = DeviceFingerprints()
         self._start_stop = asyncio.Lock()
         self._streaming = False
         self._start_cut_short = False  # START may have reached it: nobody waited to hear
         self._wanted: object | None = None  # stands for the stream whose frames are taken
-        self._watchman: asyncio.Task[None] | None = None
-        self._link_settled = asyncio.Event()  # a link is there, or none will come
-        # Waiting is measured on a clock that nobody sets.
-        self._uptime_s = asyncio.get_running_loop().time
-        self._last_frame_s = 0.0  # or when the stream was last started
-        self._heard_s = 0.0  # when a frame last came, or the session first streamed
-        self._frame_period_s = 0.0
-        self._stalled = False
-        self._failure: LinkError | ProtocolError | None = None
-        self._digest = hashlib.sha256()
-        self._decode_errors = 0
-        self._warned: set[str] = set()
-        self._stalls = 0
-        self._reconnects = 0
         self._dropped = 0
+        self._exchanged = 0
+        self._exchanges = TimeExchanges(self._on_exchange, seed=options.backoff.seed)
 
     @property
     def connection(self) -> Connection:
@@ -117,11 +86,7 @@ class LiveStream:
         LinkLostError
             There is none, and none is coming.
         """
-        if self._failure is not None:
-            raise self._failure
-        if self._connection is None:
-            raise LinkLostError("the session is not open")
-        return self._connection
+        return self._keeper.connection
 
     @property
     def format(self) -> StreamFormat | None:
@@ -131,36 +96,35 @@ class LiveStream:
     @property
     def statistics(self) -> StreamStatistics:
         """Counts up to now."""
-        timeline = self._timeline
-        counts = {} if timeline is None else asdict(timeline.counts)
-        statistics = StreamStatistics(
-            **counts,
-            reconnects=self._reconnects,
-            stalls=self._stalls,
-            decode_errors=self._decode_errors + self._device_prints.decode_errors,
+        statistics = StreamStatistics.of(
+            self._timeline,
+            reconnects=self._keeper.reconnects,
+            stalls=self._silence.stalls,
+            decode_errors=self._intake.decode_errors + self._device_prints.decode_errors,
             device_fingerprints=self._device_prints.received,
             dropped_fingerprints=self._device_prints.dropped,
             dropped_frames=self._dropped + sum(queue.dropped for queue in self._queues),
-            clock_drift_ppm=0.0 if timeline is None else timeline.clock.drift_ppm,
-            stream_sha256=self._digest.hexdigest(),
+            time_exchanges=self._exchanged,
+            stream_sha256=self._intake.sha256,
         )
         told = self._format is None or self._format.tells_loss
         return statistics if told else statistics.with_losses_unknown()
 
+    @property
+    def stream_clock(self) -> StreamClock | None:
+        """Sample index to host time; None while nothing streams."""
+        return None if self._timeline is None else self._timeline.stream_clock()
+
     async def open(self) -> None:
         """Establish the first link and begin to watch over it."""
-        self._connection = await self._connector.first()
-        self._link_settled.set()
-        self._watchman = asyncio.create_task(self._watch(), name="plethprint link watch")
+        await self._keeper.open()
 
     async def close(self) -> None:
         """Stop the stream, end every consumer's iteration, disconnect; leave no task."""
-        watchman, self._watchman = self._watchman, None
         try:
-            if watchman is not None:
-                watchman.cancel()
-                await asyncio.wait({watchman})
-            connection = self._connection
+            await self._exchanges.end()
+            await self._keeper.stop_watching()
+            connection = self._keeper.last_connection
             if connection is not None and self._streaming and not connection.link.is_lost:
                 with contextlib.suppress(PlethprintError):
                     await connection.driver.stop()
@@ -173,9 +137,7 @@ class LiveStream:
             for queue in self._queues:
                 queue.end()
             self._device_prints.end()
-            self._failure = self._failure or LinkLostError("the session is closed")
-            if self._connection is not None:
-                await self._connection.link.close()
+            await self._keeper.close()
 
     @contextlib.asynccontextmanager
     async def subscribe(self) -> AsyncIterator[tuple[BoundedQueue[Block], StreamFormat]]:
@@ -190,12 +152,13 @@ class LiveStream:
         self._queues.append(queue)  # before the start: the first frame may come with it
         try:
             stream_format = await self._started()
-            queue.limit(round(self._options.queue_s * stream_format.sample_rate_hz))
+            wanted = self._options.queue_s * stream_format.sample_rate_hz
+            queue.limit(round(min(wanted, _MOST_QUEUED)))  # the rate is the device's word
             yield queue, stream_format
         finally:
             self._queues.remove(queue)
             self._dropped += queue.dropped
-            if not self._queues and self._watchman is not None:
+            if not self._queues and self._keeper.is_watched:
                 await self._stop()
 
     @contextlib.asynccontextmanager
@@ -217,39 +180,31 @@ class LiveStream:
                 await self._on_a_link(lambda connection: prints.start(connection.driver))
                 yield queue
         finally:
-            if self._watchman is not None:
+            if self._keeper.is_watched:
                 async with self._start_stop:
                     await self._stop_fingerprints()
 
+    async def _on_a_link(self, work: Callable[[Connection], Awaitable[None]]) -> None:
+        async def alone(connection: Connection) -> None:
+            async with self._start_stop:
+                await work(connection)
+
+        await self._keeper.on_a_link(alone)
+
     async def _stop_fingerprints(self) -> None:
         prints = self._device_prints
-        connection = self._connection
+        connection = self._keeper.last_connection
         if prints.hop_s is None or connection is None:
             return
-        if self._watchman is not None and prints.has_consumers:
+        if self._keeper.is_watched and prints.has_consumers:
             return
         with contextlib.suppress(PlethprintError):
             await prints.stop(connection.driver)
 
-    async def _on_a_link(self, work: Callable[[Connection], Awaitable[None]]) -> None:
-        """Do it on a link that lives; again on the next one when it drops meanwhile."""
-        while True:
-            await self._link_settled.wait()
-            connection = self.connection
-            try:
-                async with self._start_stop:
-                    await work(connection)
-                return
-            except LinkLostError:
-                # It dropped just now; the watch brings it back, or gives up and says so.
-                if not (connection.link.is_lost and self._options.reconnect):
-                    raise
-                await asyncio.sleep(_YIELD_S)
-
     async def _started(self) -> StreamFormat:
         async def start(connection: Connection) -> None:
             if not self._streaming:
-                self._heard_s = self._uptime_s()
+                self._silence.want()
                 await self._start(connection)
                 self._streaming = True
 
@@ -288,8 +243,8 @@ class LiveStream:
                 f"the wearable streamed {self._format} before and now {stream_format}; "
                 "open a new session"
             )
-        self._last_frame_s = self._uptime_s()
-        self._stalled = False
+        self._silence.begin()
+        self._exchanges.begin(connection.driver)
         ready = True
         for payload, arrival_s in early:
             self._on_payload(payload, arrival_s, connection)
@@ -298,6 +253,7 @@ class LiveStream:
         async with self._start_stop:
             if self._queues or not (self._streaming or self._start_cut_short):
                 return
+            await self._exchanges.end()
             with contextlib.suppress(PlethprintError):
                 await self.connection.driver.stop()
             self._streaming = self._start_cut_short = False
@@ -306,120 +262,33 @@ class LiveStream:
                 self._timeline.pause()
 
     def _on_payload(self, payload: bytes, arrival_s: float, connection: Connection) -> None:
-        """Take one notification. Whatever its bytes are, nothing is raised."""
         assert self._timeline is not None
         assert self._format is not None
-        self._digest.update(payload)
-        try:
-            frame = connection.driver.decode(payload)
-            if frame.counts.shape[1] != len(self._format.channels):
-                raise FrameError(
-                    f"a frame of {frame.counts.shape[1]} channels in a stream of "
-                    f"{len(self._format.channels)}"
-                )
-        except Exception as error:  # a driver's own bugs too: bytes must not end a session
-            self._decode_errors += 1
-            kind = re.sub(r"\d+", "#", str(error))
-            if kind not in self._warned and len(self._warned) < _MAX_KINDS:
-                self._warned.add(kind)
-                _LOGGER.warning("dropped a notification that is no frame: %s", error)
-            return
-        self._last_frame_s = self._heard_s = self._uptime_s()
-        self._stalled = False
-        self._frame_period_s = len(frame.counts) / self._format.sample_rate_hz
-        self._hand_out(self._timeline.push(frame, arrival_s))
+        channels = len(self._format.channels)
+        frame = self._intake.decode(payload, connection.driver, channels)
+        if frame is not None:
+            self._silence.hear(len(frame.counts) / self._format.sample_rate_hz)
+            self._hand_out(self._timeline.push(frame, arrival_s))
+
+    def _on_exchange(self, exchange: TimeExchange) -> None:
+        if self._timeline is not None:
+            self._exchanged += 1
+            self._timeline.observe_exchange(exchange)
 
     def _hand_out(self, blocks: Sequence[Block]) -> None:
         for block in blocks:
             for queue in self._queues:
                 queue.put(block)
 
-    async def _watch(self) -> None:
-        delays = self._options.backoff.delays()
-        try:
-            while True:
-                connection = self.connection
-                linked_s = self._uptime_s()
-                await self._trouble(connection)
-                self._link_settled.clear()
-                if self._streaming and self._timeline is not None:
-                    self._hand_out(self._timeline.link_lost())
-                await connection.link.close()
-                if not self._options.reconnect:
-                    raise LinkLostError(f"the link to {_named(connection)} dropped")
-                unheard_s = self._uptime_s() - self._heard_s
-                if self._streaming and unheard_s > self._options.give_up_after_s:
-                    raise LinkLostError(
-                        f"{_named(connection)} can be connected to, but has sent nothing "
-                        f"for {unheard_s:.0f} s"
-                    )
-                if self._uptime_s() - linked_s >= _STEADY_S:
-                    delays = self._options.backoff.delays()
-                else:  # one that takes every link and drops it is not to be hammered
-                    await asyncio.sleep(next(delays))
-                await self._restore(connection, delays)
-                self._link_settled.set()
-        except (LinkError, ProtocolError) as error:
-            self._fail(error)
-        except Exception as error:
-            _LOGGER.exception("the link watch failed")
-            self._fail(LinkError(f"the link watch failed: {error!r}"))
+    # What the keeper of the link asks for.
 
-    async def _trouble(self, connection: Connection) -> None:
-        """Return once the link is lost, or silent for too long."""
-        link = connection.link
-        while not link.is_lost:
-            wait_s = _IDLE_CHECK_S
-            if self._streaming:
-                silence_s = self._uptime_s() - self._last_frame_s
-                stall_s = max(self._options.stall_after_s, 4 * self._frame_period_s)
-                silent_s = max(self._options.silent_after_s, 8 * self._frame_period_s)
-                if silence_s >= silent_s:
-                    _LOGGER.warning(
-                        "%s sent nothing for %.1f s though the link is up; connecting anew",
-                        _named(connection),
-                        silence_s,
-                    )
-                    self._count_stall()
-                    return
-                if silence_s >= stall_s:
-                    self._count_stall()
-                wait_s = (silent_s if self._stalled else stall_s) - silence_s
-            # Never a zero timer: rounding would make it an endless loop.
-            await asyncio.wait({link.lost}, timeout=max(wait_s, _YIELD_S))
-
-    def _count_stall(self) -> None:
-        if not self._stalled:
-            self._stalled = True
-            self._stalls += 1
-
-    async def _restore(self, lost: Connection, delays: Iterator[float]) -> None:
-        _LOGGER.warning("the link to %s dropped; bringing it back", _named(lost))
-        began_s = self._uptime_s()
-        for delay_s in delays:
-            try:
-                connection = await self._connector.establish()
-                try:
-                    await self._resume(connection)
-                except BaseException:
-                    await connection.link.close()
-                    raise
-                self._reconnects += 1
-                _LOGGER.info("the link to %s is back", _named(connection))
-                return
-            except (LinkError, ProtocolError) as error:
-                away_s = self._uptime_s() - began_s
-                _LOGGER.info("not back after %.1f s: %s", away_s, error)
-                if away_s + delay_s > self._options.give_up_after_s:
-                    raise LinkLostError(
-                        f"the link to {_named(lost)} dropped and did not come back within "
-                        f"{self._options.give_up_after_s:g} s: {error}"
-                    ) from error
-            await asyncio.sleep(delay_s)
+    def _on_lost(self) -> None:
+        self._exchanges.begin(None)
+        if self._streaming and self._timeline is not None:
+            self._hand_out(self._timeline.link_lost())
 
     async def _resume(self, connection: Connection) -> None:
         async with self._start_stop:
-            self._connection = connection
             step_s = self._host_clock.resynchronise()
             if step_s and self._timeline is not None:
                 self._timeline.host_clock_stepped(step_s)
@@ -427,15 +296,10 @@ class LiveStream:
                 await self._start(connection)
             await self._device_prints.start(connection.driver)
 
-    def _fail(self, error: LinkError | ProtocolError) -> None:
-        self._failure = error
+    def _on_failure(self, error: LinkError | ProtocolError) -> None:
+        self._exchanges.begin(None)
         self._streaming = False
         self._wanted = None
         for queue in self._queues:
             queue.end(error)
         self._device_prints.end(error)
-        self._link_settled.set()
-
-
-def _named(connection: Connection) -> str:
-    return connection.found.name or connection.found.address

@@ -78,6 +78,11 @@ class _Kernel:
         index, taps = self.positions(first, count)
         base = index - first_index - self.half + 1
         total = np.zeros((*padded.shape[:-1], count))
+        if padded.ndim == 1:  # a stream in small pieces: few calls count more than memory
+            spread = padded[base + np.arange(2 * self.half)[:, None]] * taps.T
+            for products in spread:  # one after the other: the order makes the last bit
+                total += products
+            return total
         for tap in range(2 * self.half):
             total += padded[..., base + tap] * taps[:, tap]
         return total

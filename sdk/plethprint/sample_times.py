@@ -11,6 +11,8 @@ from __future__ import annotations
 import bisect
 import logging
 
+from plethprint.quiet_log import QuietLog
+
 __all__ = ["SampleTimes"]
 
 _LOGGER = logging.getLogger(__name__)
@@ -27,9 +29,12 @@ class SampleTimes:
     ----------
     sample_rate_hz : float
         Nominal rate, used between and beyond the anchors.
+    log : QuietLog, optional
+        Where it warns of a clock that is not to be trusted.
     """
 
-    def __init__(self, sample_rate_hz: float) -> None:
+    def __init__(self, sample_rate_hz: float, log: QuietLog | None = None) -> None:
+        self._log = log or QuietLog(_LOGGER)
         self._period_s = 1.0 / sample_rate_hz
         self._index: list[int] = []
         self._device_us: list[int] = []
@@ -68,7 +73,7 @@ class SampleTimes:
         error_s = (device_us - self._device_us[0]) * 1e-6 - elapsed_s
         if self._trusted and abs(error_s) > _JITTER_S + _RATE_TOLERANCE * elapsed_s:
             self._trusted = False
-            _LOGGER.warning(
+            self._log.warning(
                 "the wearable's clock is %.2f s off its own sample count after %.0f s; "
                 "the sample count is used instead",
                 error_s,
@@ -83,6 +88,17 @@ class SampleTimes:
         self._device_us.append(device_us)
         if len(self._index) > _SPAN:
             del self._index[0], self._device_us[0]
+
+    def unrolled_s(self, device_time_us: int) -> float | None:
+        """A moment of the device's clock (u32) on the same scale as `device_s`.
+
+        None while nothing is known of that clock, or it is not trusted.
+        """
+        if not self._index or not self._trusted:
+            return None
+        last_us = self._device_us[-1]
+        ahead = (device_time_us - last_us + 0x8000_0000) & 0xFFFF_FFFF
+        return (last_us + ahead - 0x8000_0000) * 1e-6
 
     def device_s(self, index: float) -> float:
         """Device time of a sample, seconds; any index, between or beyond the anchors."""

@@ -12,35 +12,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from plethprint.ble.connection import Backoff, Connector
-from plethprint.ble.info import Channel, ChannelKind
+from plethprint.ble.connection import Backoff, Connector, Timeouts
 from plethprint.ble.scan import BluetoothBackend, FoundWearable, scan
-from plethprint.ble.standard_services import (
-    HeartRateMeasurement,
-    heart_rates,
-    read_battery_percent,
-)
-from plethprint.block import Block
+from plethprint.ble.security import SecurityPolicy
 from plethprint.clock import HostClock
-from plethprint.errors import FingerprintMismatchError, ProtocolError
-from plethprint.live_fingerprints import LiveFingerprint, LiveFingerprints, demand_rate
-from plethprint.live_stream import LiveStream, StreamOptions
-from plethprint.polarity import Polarity
+from plethprint.device_self_test import SelfTestReport
+from plethprint.live_stream import LiveStream
+from plethprint.stream_options import StreamOptions
+from plethprint.wearable import Wearable
 
 if TYPE_CHECKING:
-    from plethprint.ble.calibration import Calibration
-    from plethprint.ble.info import Info
-    from plethprint.fingerprint import Fingerprint
-    from plethprint.fingerprinter import Fingerprinter
     from plethprint.package import ModelPackage
-    from plethprint.stream_statistics import StreamStatistics
 
 __all__ = [
     "Backoff",
@@ -50,23 +36,6 @@ __all__ = [
     "connect",
     "scan",
 ]
-
-# Green sees the pulse best at the wrist, infrared at the finger.
-_PREFERRED = (ChannelKind.GREEN, ChannelKind.INFRARED, ChannelKind.RED, ChannelKind.OTHER)
-
-
-@dataclass(frozen=True)
-class SelfTestReport:
-    """How a wearable's own encoder agrees with the model package."""
-
-    windows: int
-    """Golden windows that the wearable encoded."""
-    exact: int
-    """Windows whose vector came back bit for bit."""
-    max_lsb: int
-    """Largest difference of any number of any vector, int8 steps."""
-    model: str
-    """Model identity that both run."""
 
 
 @contextlib.asynccontextmanager
@@ -78,6 +47,8 @@ async def connect(
     backend: BluetoothBackend | None = None,
     timeout_s: float = 10.0,
     pair: bool | None = None,
+    allow_unencrypted: bool = False,
+    pair_timeout_s: float | None = None,
     package: ModelPackage | str | Path | None = None,
     runtime: str = "auto",
     sample_rate_hz: float | None = None,
@@ -101,10 +72,17 @@ async def connect(
     backend : BluetoothBackend, optional
         Another Bluetooth stack than the operating system's, such as a virtual one.
     timeout_s : float, optional
-        How long to look for it, and how long any single GATT call may take, seconds.
+        How long to look for it, and how long any single GATT call may take, seconds;
+        connecting, with the discovery of its services, half as much again.
     pair : bool, optional
-        True pairs at once and fails if that fails; False never pairs; None pairs when
-        the wearable asks for it, and goes on without what is encrypted if that fails.
+        None pairs wherever the wearable's protocol offers pairing, True always; both fail
+        if that fails. False never pairs.
+    allow_unencrypted : bool, optional
+        Go on in the open where pairing is offered, but fails, is legacy or is not wanted.
+        With ``pair=None`` it is then only paired with when something needs it.
+    pair_timeout_s : float, optional
+        How long pairing may take, seconds: somebody may have to confirm it; by default
+        three times `timeout_s`.
     package : ModelPackage or path, optional
         Model for `Wearable.fingerprints`; the shipped one when None.
     runtime : str, optional
@@ -137,9 +115,13 @@ async def connect(
     ------
     WearableNotFoundError
         None advertised within `timeout_s`.
-    LinkTimeoutError, LinkLostError, PairingError, LinkError
+    BluetoothUnavailableError, BluetoothPermissionError
+        Bluetooth is missing, off or not allowed; the message says what to do.
+    PairingRefusedError, UnencryptedLinkError, PairingError
+        The link could not be encrypted.
+    WearableBusyError, LinkTimeoutError, LinkLostError, LinkError
         The link could not be made.
-    ProtocolError
+    WrongPersonalityError, ProtocolError
         The wearable speaks something else.
 
     Examples
@@ -156,8 +138,8 @@ async def connect(
         name=name,
         personality=personality,
         backend=backend,
-        timeout_s=timeout_s,
-        pair=pair,
+        timeouts=Timeouts.of(timeout_s, pair_timeout_s),
+        security=SecurityPolicy(pair, allow_unencrypted),
         host_time=host_clock.now,
     )
     options = StreamOptions(
@@ -176,271 +158,3 @@ async def connect(
         yield Wearable(stream, package=package, runtime=runtime)
     finally:
         await stream.close()
-
-
-class Wearable:
-    """A connected wearable; made by `connect`."""
-
-    def __init__(
-        self,
-        stream: LiveStream,
-        *,
-        package: ModelPackage | str | Path | None,
-        runtime: str,
-    ) -> None:
-        self._stream = stream
-        self._package = package
-        self._runtime = runtime
-        self._fingerprinter: Fingerprinter | None = None
-        self._paired = stream.connection.paired
-        self._calibration = stream.connection.calibration
-        self._found = stream.connection.found
-
-    @property
-    def address(self) -> str:
-        """Bluetooth address; a UUID on macOS."""
-        return self._found.address
-
-    @property
-    def name(self) -> str:
-        """Advertised name, may be empty."""
-        return self._found.name
-
-    @property
-    def info(self) -> Info:
-        """What the wearable says of itself: channels, rates, features, firmware."""
-        return self._stream.connection.driver.info
-
-    @property
-    def paired(self) -> bool:
-        """Whether the wearable was paired with, or the link proved to be encrypted."""
-        return self._paired
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """Calibration of this very unit; None when it has none or is not paired with."""
-        return self._calibration
-
-    @property
-    def stats(self) -> StreamStatistics:
-        """Counts up to now, frozen; also after the session ended."""
-        return self._stream.statistics
-
-    @property
-    def sample_rate_hz(self) -> float | None:
-        """Rate of the stream; None before it was first started."""
-        stream_format = self._stream.format
-        return None if stream_format is None else stream_format.sample_rate_hz
-
-    async def pair(self) -> None:
-        """Pair now, and read what only an encrypted link shows.
-
-        Raises
-        ------
-        PairingError
-            Refused, failed or not answered.
-        LinkError
-            The link failed.
-        """
-        connection = self._stream.connection
-        await connection.link.pair()
-        self._paired = True
-        self._calibration = await connection.driver.read_calibration()
-
-    async def battery_percent(self) -> int | None:
-        """Read the wearable's battery level, 0..100; None when it tells none.
-
-        Raises
-        ------
-        LinkError
-            The link failed.
-        ProtocolError
-            What came is no battery level.
-        """
-        return await read_battery_percent(self._stream.connection.link)
-
-    async def heart_rates(self) -> AsyncGenerator[HeartRateMeasurement, None]:
-        """Stream what the wearable's own Heart Rate service tells, about once a second.
-
-        It is the maker's algorithm, not ours, and ends with the link it began on.
-
-        Yields
-        ------
-        HeartRateMeasurement
-            ``bpm`` is 0 while the wearable has no reading.
-
-        Raises
-        ------
-        ProtocolError
-            The wearable has no such service.
-        LinkLostError, LinkTimeoutError
-            The link dropped, or the service fell silent.
-        """
-        async for measurement in heart_rates(self._stream.connection.link):
-            yield measurement
-
-    async def frames(self) -> AsyncGenerator[Block, None]:
-        """Stream raw PPG: blocks in order, each sample once, gaps told.
-
-        Yields
-        ------
-        Block
-            ``samples`` of shape (n, channels) in counts, with absolute index and host
-            time; ``frame`` holds what else the wearable said.
-
-        Raises
-        ------
-        LinkLostError
-            The link was lost and did not come back.
-        """
-        async with self._stream.subscribe() as (queue, _):
-            while (block := await queue.get()) is not None:
-                yield block
-
-    async def fingerprints(
-        self,
-        hop_s: float = 5.0,
-        *,
-        channel: int | None = None,
-        polarity: Polarity | None = None,
-    ) -> AsyncGenerator[LiveFingerprint, None]:
-        """Stream fingerprints, computed here from the raw PPG.
-
-        Parameters
-        ----------
-        hop_s : float, optional
-            Seconds from the start of one 10 s window to the next.
-        channel : int, optional
-            Column of the stream to use; by default green, else infrared, else red.
-        polarity : {1, -1, "auto"}, optional
-            See `Fingerprinter.embed`; by default what the wearable says of its channel.
-
-        Yields
-        ------
-        LiveFingerprint
-            ``start`` is the host time (Unix, s) of the window's first sample. Windows
-            never span a gap of half a second or more; shorter gaps are bridged, show in
-            ``missing`` and lower ``quality``.
-
-        Raises
-        ------
-        PackageError, EncoderError
-            The model cannot be used.
-        SampleRateError
-            The wearable is too slow for the shape of a pulse.
-        LinkLostError
-            The link was lost and did not come back.
-        """
-        fingerprinter = self._loaded()
-        async with self._stream.subscribe() as (queue, stream_format):
-            demand_rate(stream_format.sample_rate_hz)
-            column = _chosen_column(stream_format.channels, channel)
-            if polarity is None:
-                # Where nobody knows it, the pulse itself has to tell.
-                polarity = stream_format.channels[column].polarity or "auto"
-            live = LiveFingerprints(
-                fingerprinter.stream(
-                    stream_format.sample_rate_hz,
-                    hop_s=hop_s,
-                    polarity=polarity,
-                ),
-                sample_rate_hz=stream_format.sample_rate_hz,
-                channel=column,
-            )
-            while (block := await queue.get()) is not None:
-                for fingerprint in live.push(block):
-                    yield fingerprint
-            for fingerprint in live.finish():
-                yield fingerprint
-
-    async def device_fingerprints(
-        self, hop_s: float = 5.0
-    ) -> AsyncGenerator[Fingerprint, None]:
-        """Stream fingerprints that the wearable computes itself, no raw PPG needed.
-
-        Parameters
-        ----------
-        hop_s : float, optional
-            Seconds from the start of one window to the next, 0.1..60.
-
-        Yields
-        ------
-        Fingerprint
-            As it came: ``start`` is on the wearable's clock, set to the host's when the
-            link was made. What the wearable made while the link was away comes later as
-            far as it kept it; what is absent shows as a jump of ``start``.
-
-        Raises
-        ------
-        ProtocolError
-            The wearable makes none (no ``Features.FINGERPRINTS`` in `info`), or refused.
-        ValueError
-            Another consumer takes them at another hop.
-        LinkLostError
-            The link was lost and did not come back.
-        """
-        async with self._stream.subscribe_fingerprints(hop_s) as queue:
-            while (fingerprint := await queue.get()) is not None:
-                yield fingerprint
-
-    async def self_test(self, windows: int | None = None) -> SelfTestReport:
-        """Have the wearable's own encoder run the package's golden windows.
-
-        Parameters
-        ----------
-        windows : int, optional
-            How many, from the first; all when None.
-
-        Raises
-        ------
-        FingerprintMismatchError
-            The wearable runs another model than the one here.
-        ProtocolError
-            It has no encoder, or answered nonsense.
-        LinkError
-            The link failed.
-        """
-        package = self._loaded().package
-        golden = package.golden()
-        driver = self._stream.connection.driver
-        if self.info.model and self.info.model != package.model_id:
-            raise FingerprintMismatchError(
-                f"the wearable runs {self.info.model}, here is {package.model_id}; "
-                "install the same model on both sides"
-            )
-        count = (
-            len(golden.windows) if windows is None else min(windows, len(golden.windows))
-        )
-        if count < 1:
-            raise ValueError(f"a self-test needs at least one window, not {windows}")
-        worst: list[int] = []
-        for window, expected in zip(golden.windows, golden.vectors, strict=True):
-            if len(worst) == count:
-                break
-            vector = await driver.self_test(window)
-            if vector.shape != expected.shape:
-                raise ProtocolError(
-                    f"the wearable's fingerprint has {vector.size} numbers, "
-                    f"the model has {expected.size}"
-                )
-            difference = vector.astype(np.int16) - expected.astype(np.int16)
-            worst.append(int(np.abs(difference).max()))
-        return SelfTestReport(len(worst), worst.count(0), max(worst), package.model_id)
-
-    def _loaded(self) -> Fingerprinter:
-        if self._fingerprinter is None:
-            from plethprint.fingerprinter import Fingerprinter
-
-            self._fingerprinter = Fingerprinter(self._package, self._runtime)
-        return self._fingerprinter
-
-
-def _chosen_column(channels: Sequence[Channel], wanted: int | None) -> int:
-    if wanted is not None:
-        if not 0 <= wanted < len(channels):
-            raise ProtocolError(
-                f"the stream has channels 0..{len(channels) - 1}, not {wanted}"
-            )
-        return wanted
-    kinds = [channel.kind for channel in channels]
-    return next((kinds.index(kind) for kind in _PREFERRED if kind in kinds), 0)

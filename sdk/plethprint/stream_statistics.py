@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plethprint.timeline import Timeline
 
 __all__ = ["StreamStatistics"]
 
@@ -33,6 +37,9 @@ class StreamStatistics:
     """Times the link was away while samples were wanted."""
     link_gap_samples: int = 0
     """Samples that the device took while the link was away."""
+    interpolated_samples: int = 0
+    """Missing samples in gaps of up to 0.1 s on a live link: fingerprints bridge these by
+    a straight line and say so; at all others their windows break."""
     device_resets: int = 0
     """Times the device's sample index started afresh; what is missing is then unknown."""
     duplicates: int = 0
@@ -57,8 +64,29 @@ class StreamStatistics:
     """Of these, dropped, oldest first, because a consumer was too slow."""
     clock_drift_ppm: float = 0.0
     """How much slower the device's clock runs than the host's."""
+    clock_drift_uncertainty_ppm: float | None = None
+    """How far off that may be, about one standard deviation; None while unknown."""
+    clock_uncertainty_s: float | None = None
+    """How far off the host times of samples may be now; None while unknown."""
+    time_exchanges: int = 0
+    """Times that the wearable said what its clock shows when asked."""
     stream_sha256: str = ""
     """SHA-256 over the payload of every PPG notification, in order of arrival."""
+
+    @classmethod
+    def of(cls, timeline: Timeline | None, **others: Any) -> StreamStatistics:
+        """What a timeline has counted and learnt so far, and what others have."""
+        if timeline is None:
+            return cls(**others)
+        clock = timeline.clock
+        drift_ppm, within_s = clock.drift_uncertainty_ppm, clock.uncertainty_s
+        return cls(
+            **asdict(timeline.counts),
+            clock_drift_ppm=clock.drift_ppm,
+            clock_drift_uncertainty_ppm=drift_ppm if math.isfinite(drift_ppm) else None,
+            clock_uncertainty_s=within_s if math.isfinite(within_s) else None,
+            **others,
+        )
 
     def with_losses_unknown(self) -> StreamStatistics:
         """Return the same counts without those that nobody can know."""

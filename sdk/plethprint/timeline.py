@@ -22,9 +22,11 @@ import zlib
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from plethprint.block import Block, Gap, GapCause, TimelineFrame
-from plethprint.clock import DeviceClock
+from plethprint.block import INTERPOLATED_GAP_S, Block, Gap, GapCause, TimelineFrame
+from plethprint.clock import DeviceClock, TimeExchange
+from plethprint.quiet_log import QuietLog
 from plethprint.sample_times import SampleTimes
+from plethprint.stream_clock import StreamClock
 
 __all__ = ["Timeline", "TimelineCounts"]
 
@@ -48,6 +50,7 @@ class TimelineCounts:
     overflow_samples: int = 0
     link_gaps: int = 0
     link_gap_samples: int = 0
+    interpolated_samples: int = 0
     device_resets: int = 0
     duplicates: int = 0
     reordered: int = 0
@@ -115,7 +118,8 @@ class Timeline:
         self._reorder_frames = reorder_frames
         self._reorder_s = reorder_s
         self._line: _Line | None = None
-        self._times = SampleTimes(sample_rate_hz)
+        self._log = QuietLog(_LOGGER)
+        self._times = SampleTimes(sample_rate_hz, self._log)
         self._seen: deque[tuple[int | None, ...]] = deque(maxlen=_HISTORY)
         self._given_up: deque[tuple[int, int]] = deque(maxlen=_HISTORY)
         self._suspect: tuple[TimelineFrame, float] | None = None
@@ -203,6 +207,12 @@ class Timeline:
             self.epoch += 1
         return blocks
 
+    def observe_exchange(self, exchange: TimeExchange) -> None:
+        """Take what the device said of its time when asked; used for the clock map."""
+        device_s = self._times.unrolled_s(exchange.device_time_us)
+        if self._line is not None and device_s is not None:
+            self.clock.observe_exchange(exchange.sent_s, device_s, exchange.received_s)
+
     def host_clock_stepped(self, step_s: float) -> None:
         """Say that the host's clock was set: what was learnt about it is void.
 
@@ -228,6 +238,19 @@ class Timeline:
         """
         return self.clock.host_time(self._times.device_s(index))
 
+    def stream_clock(self) -> StreamClock | None:
+        """The map from index to host time as it is now; None before the first frame."""
+        if self._line is None:
+            return None
+        index = self._line.next_index
+        period_s = self._host_period_s(index)
+        within_s = self.clock.uncertainty_s
+        return StreamClock(self.epoch, index, self.host_time(index), period_s, within_s)
+
+    def _host_period_s(self, index: int) -> float:
+        back = self.sample_rate_hz * _PERIOD_SPAN_S
+        return (self.host_time(index) - self.host_time(index - back)) / back
+
     def _start(self, frame: TimelineFrame, arrival_s: float) -> list[Block]:
         if len(frame.counts) == 0:
             self.counts.stray_frames += 1
@@ -248,7 +271,9 @@ class Timeline:
         self.epoch += 1
         self.counts.device_resets += 1
         self._given_up.clear()
-        _LOGGER.warning("the wearable restarted its sample index at %d", frame.first_index)
+        self._log.warning(
+            "the wearable restarted its sample index at %d", frame.first_index
+        )
         start = self._start(frame, arrival_s)
         self._link_gap = False
         start[0] = replace(start[0], gap=Gap(GapCause.RESET, 0))
@@ -312,8 +337,7 @@ class Timeline:
         line.overflow_frames = frame.overflow_frames
         self.counts.samples += len(samples)
         start_s = self._stamp(index)
-        back = self.sample_rate_hz * _PERIOD_SPAN_S
-        period_s = (self.host_time(index) - self.host_time(index - back)) / back
+        period_s = self._host_period_s(index)
         return [Block(self.epoch, index, samples, start_s, period_s, gap, frame)]
 
     def _account(self, line: _Line, placed: _Placed, missing: int) -> Gap | None:
@@ -327,6 +351,8 @@ class Timeline:
         if link_gap:
             counts.link_gap_samples += missing
             return Gap(GapCause.LINK, missing)
+        if missing <= INTERPOLATED_GAP_S * self.sample_rate_hz:
+            counts.interpolated_samples += missing
         overflow = self._overflowed(line, placed, missing)
         lost = missing - overflow
         counts.overflow_samples += overflow

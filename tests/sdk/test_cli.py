@@ -318,7 +318,7 @@ def test_a_reader_that_leaves_early_is_no_error(tiny, pulse_csv):
 def test_ctrl_c_exits_130(monkeypatch, capsys):
     import plethprint.ble.scan
 
-    async def interrupted(*_):
+    async def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(plethprint.ble.scan, "scan", interrupted)
@@ -329,12 +329,16 @@ def test_ctrl_c_exits_130(monkeypatch, capsys):
 def test_scan_lists_what_was_heard(monkeypatch, capsys):
     import plethprint.ble.scan
 
-    async def heard(seconds):
-        assert seconds == 2.0
+    asked = []
+
+    async def heard(seconds, *, name, min_rssi_dbm, **_):
+        asked.append((seconds, name, min_rssi_dbm))
         return [plethprint.ble.scan.FoundWearable("AA:BB", "ring", -50, "open", None)]
 
     monkeypatch.setattr(plethprint.ble.scan, "scan", heard)
-    assert run(["scan", "--seconds", "2", "--json"]) == 0
+    assert (
+        run(["scan", "--seconds", "2", "--name", "ri*", "--min-rssi", "-60", "--json"]) == 0
+    )
     assert json.loads(capsys.readouterr().out) == {
         "wearables": [
             {"address": "AA:BB", "name": "ring", "rssi_dbm": -50, "personality": "open"}
@@ -342,6 +346,7 @@ def test_scan_lists_what_was_heard(monkeypatch, capsys):
     }
     assert run(["scan", "--seconds", "2"]) == 0
     assert "ring" in capsys.readouterr().out
+    assert asked == [(2.0, "ri*", -60), (2.0, None, None)]
 
 
 def test_numbers_that_json_has_not_become_null(capsys):

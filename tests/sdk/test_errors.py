@@ -15,6 +15,7 @@ BUILT_INS = {
     errors.MissingExtraError: ImportError,
     errors.LinkError: ConnectionError,
     errors.LinkTimeoutError: TimeoutError,
+    errors.BluetoothPermissionError: PermissionError,
     errors.ProtocolError: ValueError,
 }
 

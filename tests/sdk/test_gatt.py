@@ -12,63 +12,8 @@ from bleak import exc as bleak_errors
 
 from plethprint import errors
 from plethprint.ble.connection import Backoff
-from plethprint.ble.gatt import GattLink, translated
+from plethprint.ble.gatt import GattLink
 from plethprint.ble.personality import personalities, personality_named
-
-_OFF = bleak_errors.BleakBluetoothNotAvailableReason.POWERED_OFF
-
-FOREIGN: list[tuple[BaseException, type[errors.PlethprintError]]] = [
-    (TimeoutError(), errors.LinkTimeoutError),
-    (asyncio.TimeoutError("no answer"), errors.LinkTimeoutError),
-    (asyncio.CancelledError(), errors.LinkLostError),  # bumble, request in flight
-    (bleak_errors.BleakDeviceNotFoundError("AA:BB"), errors.WearableNotFoundError),
-    (bleak_errors.BleakCharacteristicNotFoundError("2a37"), errors.ProtocolError),
-    (
-        bleak_errors.BleakBluetoothNotAvailableError("adapter is off", _OFF),
-        errors.LinkError,
-    ),
-    (bleak_errors.BleakGATTProtocolError(0x05), errors.PairingError),
-    (bleak_errors.BleakGATTProtocolError(0x08), errors.PairingError),
-    (bleak_errors.BleakGATTProtocolError(0x0C), errors.PairingError),
-    (bleak_errors.BleakGATTProtocolError(0x0F), errors.PairingError),
-    (bleak_errors.BleakGATTProtocolError(0x80), errors.ProtocolError),
-    (bleak_errors.BleakGATTProtocolError(0x0D), errors.ProtocolError),
-    (bleak_errors.BleakError("Not connected"), errors.LinkLostError),
-    (
-        bleak_errors.BleakError("disconnected during GATT operation"),
-        errors.LinkLostError,
-    ),
-    (
-        bleak_errors.BleakError("failed to discover services, device disconnected"),
-        errors.LinkLostError,
-    ),
-    (bleak_errors.BleakError("already subscribed"), errors.LinkError),
-    (bleak_errors.BleakDBusError("org.bluez.Error.InProgress", []), errors.LinkError),
-    (OSError("no adapter"), errors.LinkError),
-    (FileNotFoundError(2, "No such file"), errors.LinkError),  # no message bus at all
-    (ConnectionRefusedError(), errors.LinkError),
-    (EOFError(), errors.LinkError),  # the message bus went away
-    (AssertionError(), errors.LinkError),  # bleak 3.1 `unpair` inside `async with`
-    (KeyError("Roles"), errors.LinkError),  # an adapter without roles on D-Bus
-]
-
-
-@pytest.mark.parametrize(
-    ("foreign", "ours"), FOREIGN, ids=lambda value: getattr(value, "__name__", repr(value))
-)
-def test_a_foreign_error_becomes_ours_and_says_what_was_going_on(
-    foreign: BaseException, ours: type[errors.PlethprintError]
-) -> None:
-    error = translated(foreign, "reading info")
-    assert type(error) is ours
-    assert len(str(error)) > 20  # a sentence, even when the stack said nothing
-    if ours is not errors.WearableNotFoundError and "not available" not in str(error):
-        assert "reading info" in str(error)
-
-
-def test_our_own_errors_pass_the_border_unchanged() -> None:
-    error = errors.FrameError("too short")
-    assert translated(error, "reading info") is error
 
 
 def test_a_call_that_the_stack_leaves_hanging_ends_with_the_link() -> None:

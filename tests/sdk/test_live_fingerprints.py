@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plethprint.ble.frame import FrameStatus, PpgFrame
-from plethprint.block import Block
+from plethprint.block import INTERPOLATED_GAP_S, Block, Gap, GapCause
 from plethprint.fingerprint import Fingerprint
 from plethprint.fingerprinter import Fingerprinter
-from plethprint.live_fingerprints import BRIDGED_GAP_S, LiveFingerprint, LiveFingerprints
+from plethprint.live_fingerprints import LiveFingerprint, LiveFingerprints
 from plethprint.package import ModelPackage
 
 RATE_HZ = 100.0
 HOP_S = 2.0
-BRIDGED = int(BRIDGED_GAP_S * RATE_HZ) - 1  # longest gap that is bridged, samples
+BRIDGED = int(INTERPOLATED_GAP_S * RATE_HZ)  # longest gap that is bridged, samples
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +111,31 @@ def test_each_stretch_between_long_gaps_is_a_recording_of_its_own(
 
 
 def test_missing_samples_show_and_cost_quality(fingerprinter: Fingerprinter) -> None:
-    blocks = [block(0, index, 20) for index in range(0, 1000, 20)]
+    blocks = [block(0, index, 10) for index in range(0, 1200, 10)]
     whole = live(fingerprinter, blocks)
-    broken = live(fingerprinter, blocks[:20] + blocks[22:])
-    assert whole[0].missing == 0.0
+    kept = [b for k, b in enumerate(blocks) if k not in (20, 25, 30, 35)]
+    broken = live(fingerprinter, kept)
+    assert whole[0].missing == whole[0].gap_fraction == 0.0
     assert broken[0].missing == pytest.approx(0.04, abs=0.005)
+    assert broken[0].gap_fraction == pytest.approx(0.04, abs=1e-6)
+    assert broken[1].first_index == 200  # the gap's first sample is the window's first
+    assert broken[1].gap_fraction == pytest.approx(0.04, abs=1e-6)
     assert broken[0].quality < whole[0].quality
+
+
+def test_nothing_is_interpolated_across_a_reconnection(
+    fingerprinter: Fingerprinter,
+) -> None:
+    blocks = [block(0, index, 10) for index in range(0, 2000, 10)]
+    kept = [b for k, b in enumerate(blocks) if k != 80]
+    lost = replace(kept[80], gap=Gap(GapCause.LOST, 10))
+    away = replace(kept[80], gap=Gap(GapCause.LINK, 10))
+    bridged = live(fingerprinter, [*kept[:80], lost, *kept[81:]])
+    broken = live(fingerprinter, [*kept[:80], away, *kept[81:]])
+    assert bridged[0].first_index == 0
+    assert bridged[0].gap_fraction == pytest.approx(0.01)
+    assert [fp.first_index for fp in broken] == [810]
+    assert broken[0].gap_fraction == 0.0
 
 
 def test_samples_taken_off_the_skin_count_as_missing(fingerprinter: Fingerprinter) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from plethprint.ble.calibration import Calibration
-from plethprint.ble.gatt import GattLink, translated
+from plethprint.ble.gatt import GattLink
 from plethprint.ble.personality import (
     Driver,
     Personality,
@@ -18,22 +18,35 @@ from plethprint.ble.personality import (
     personality_named,
 )
 from plethprint.ble.scan import BluetoothBackend, FoundWearable, find
+from plethprint.ble.security import SecurityPolicy, secure
+from plethprint.ble.stack_errors import translated
 from plethprint.errors import (
+    BluetoothPermissionError,
+    BluetoothUnavailableError,
     LinkError,
     LinkTimeoutError,
     PairingError,
-    ProtocolError,
     WearableNotFoundError,
+    WrongPersonalityError,
 )
 
 if TYPE_CHECKING:
     from bleak import BleakClient
 
-__all__ = ["Backoff", "Connection", "Connector"]
+__all__ = ["Backoff", "Connection", "Connector", "Timeouts"]
 
 _LOGGER = logging.getLogger(__name__)
 
 _FIRST_ATTEMPTS = 3  # a link that dies during discovery is common, and passes
+_SERVICES_SHOWN = 12
+# What a second attempt at once would not cure.
+_NO_SECOND_ATTEMPT = (
+    BluetoothPermissionError,
+    BluetoothUnavailableError,
+    LinkTimeoutError,
+    PairingError,
+    WearableNotFoundError,
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,32 @@ class Backoff:
 
 
 @dataclass(frozen=True)
+class Timeouts:
+    """How long each step towards a stream may take, seconds.
+
+    Examples
+    --------
+    >>> Timeouts.of(10.0).pair_s
+    30.0
+    """
+
+    scan_s: float
+    """Until the wearable advertised."""
+    connect_s: float
+    """Until it is connected to and its services are known."""
+    pair_s: float
+    """Until the link is encrypted: somebody may have to confirm it."""
+    call_s: float
+    """For any other GATT call: a read, a write, a subscription."""
+
+    @classmethod
+    def of(cls, timeout_s: float, pair_timeout_s: float | None = None) -> Timeouts:
+        """The same for all, but half as much again to connect and three times to pair."""
+        pair_s = 3.0 * timeout_s if pair_timeout_s is None else pair_timeout_s
+        return cls(timeout_s, 1.5 * timeout_s, pair_s, timeout_s)
+
+
+@dataclass(frozen=True)
 class Connection:
     """A link with somebody who speaks at its end."""
 
@@ -92,10 +131,10 @@ class Connector:
         What to look for.
     backend : BluetoothBackend, optional
         Another Bluetooth stack than the operating system's.
-    timeout_s : float
-        For finding, and for each GATT call.
-    pair : bool, optional
-        True pairs at once, False never, None when something needs it.
+    timeouts : Timeouts
+        How long each step may take.
+    security : SecurityPolicy
+        What is asked of a link before it is used.
     host_time : callable
         Seconds since 1970, for wearables that want to know the time of day.
     """
@@ -107,16 +146,16 @@ class Connector:
         name: str | None,
         personality: str | None,
         backend: BluetoothBackend | None,
-        timeout_s: float,
-        pair: bool | None,
+        timeouts: Timeouts,
+        security: SecurityPolicy,
         host_time: Callable[[], float],
     ) -> None:
         self._address = address
         self._name = name
         self._personality = None if personality is None else personality_named(personality)
         self._backend = backend
-        self._timeout_s = timeout_s
-        self._pair = pair
+        self._timeouts = timeouts
+        self._security = security
         self._host_time = host_time
         self._driver: Driver | None = None  # of the newest link
 
@@ -134,7 +173,7 @@ class Connector:
         for attempt in range(1, _FIRST_ATTEMPTS + 1):
             try:
                 return await self.establish()
-            except (WearableNotFoundError, LinkTimeoutError, PairingError):
+            except _NO_SECOND_ATTEMPT:
                 raise
             except LinkError as error:
                 if attempt == _FIRST_ATTEMPTS:
@@ -146,13 +185,18 @@ class Connector:
     async def establish(self) -> Connection:
         """Find, connect, open and, where wanted, pair; once."""
         found = await find(
-            timeout_s=self._timeout_s,
+            timeout_s=self._timeouts.scan_s,
             address=self._address,
             name=None if self._address is not None else self._name,
             personality=None if self._personality is None else self._personality.name,
             backend=self._backend,
         )
-        link = GattLink(self._client_of(found), timeout_s=self._timeout_s)
+        link = GattLink(
+            self._client_of(found),
+            timeout_s=self._timeouts.call_s,
+            connect_timeout_s=self._timeouts.connect_s,
+            pair_timeout_s=self._timeouts.pair_s,
+        )
         try:
             await link.connect()
             personality = self._spoken(found, link)
@@ -160,14 +204,14 @@ class Connector:
             if self._driver is not None:
                 driver.succeed(self._driver)
             await driver.open()
-            paired, calibration = await self._secure(link, driver)
+            secured = await secure(link, driver, personality, self._security)
         except BaseException:
             await link.close()
             raise
         # From now on it is this very wearable, whatever else advertises.
         self._address, self._personality = found.address, personality
         self._driver = driver
-        return Connection(found, link, driver, paired, calibration)
+        return Connection(found, link, driver, secured.paired, secured.calibration)
 
     def _client_of(
         self, found: FoundWearable
@@ -179,7 +223,7 @@ class Connector:
                 return BleakClient(
                     found.device,
                     disconnected_callback=on_disconnected,
-                    timeout=self._timeout_s,
+                    timeout=self._timeouts.call_s,
                     backend=None if self._backend is None else self._backend.client,
                 )
             except Exception as error:
@@ -188,46 +232,23 @@ class Connector:
         return make
 
     def _spoken(self, found: FoundWearable, link: GattLink) -> Personality:
-        if self._personality is not None:
-            return self._personality
         offered = link.service_uuids
-        for personality in personalities():
-            if personality.name == found.personality or personality.service_uuid in offered:
+        if (wanted := self._personality) is not None:
+            if wanted.is_offered_by(offered):
+                return wanted
+            raise WrongPersonalityError(
+                f"{found.name or found.address} does not speak the {wanted.name} protocol: "
+                f"service {wanted.service_uuid} is not among the {len(offered)} it offers; "
+                "connect without `personality` to have its protocol found out"
+            )
+        # What it advertises decides between protocols on the same service.
+        known = sorted(personalities(), key=lambda p: p.name != found.personality)
+        for personality in known:
+            if personality.is_offered_by(offered):
                 return personality
-        raise ProtocolError(
-            f"{found.name or found.address} speaks no PPG protocol known here; it offers "
-            f"{', '.join(sorted(offered)) or 'no services'}"
+        shown = ", ".join(sorted(offered)[:_SERVICES_SHOWN])
+        raise WrongPersonalityError(
+            f"{found.name or found.address} speaks no PPG protocol known here (known: "
+            f"{', '.join(p.name for p in personalities())}); it offers "
+            f"{shown or 'no services'}"
         )
-
-    async def _secure(
-        self, link: GattLink, driver: Driver
-    ) -> tuple[bool, Calibration | None]:
-        if self._pair is False:
-            return False, None
-        if self._pair:
-            await link.pair()
-            return True, await _calibration_of(driver)
-        try:
-            calibration = await _calibration_of(driver)
-            return calibration is not None, calibration
-        except PairingError:
-            pass
-        except LinkTimeoutError as error:
-            # BlueZ without a pairing agent leaves an encrypted read hanging.
-            _LOGGER.warning("no calibration: %s", error)
-            return False, None
-        try:
-            await link.pair()
-        except PairingError as error:
-            _LOGGER.warning("no calibration, the stream is not encrypted: %s", error)
-            return False, None
-        return True, await _calibration_of(driver)
-
-
-async def _calibration_of(driver: Driver) -> Calibration | None:
-    """Read it; a damaged one is as good as none, and no reason not to stream."""
-    try:
-        return await driver.read_calibration()
-    except ProtocolError as error:
-        _LOGGER.warning("no calibration: %s", error)
-        return None

@@ -1,8 +1,8 @@
 """One GATT link: every call has a timeout, every error is one of ours.
 
 :class:`GattLink` is the only place that calls bleak's client. What bleak, its backends
-and the stacks beneath them raise is translated here, at the border, by
-:func:`translated`; nothing foreign passes it.
+and the stacks beneath them raise is translated at the border, by
+:func:`plethprint.ble.stack_errors.translated`; nothing foreign passes it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from plethprint.ble.stack_errors import Trouble, advice, translated
 from plethprint.errors import (
-    LinkError,
     LinkLostError,
     LinkTimeoutError,
     PairingError,
     PlethprintError,
     ProtocolError,
-    WearableNotFoundError,
+    WearableBusyError,
 )
 
 if TYPE_CHECKING:
@@ -31,59 +31,8 @@ __all__ = ["GattLink", "translated"]
 _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-# ATT errors that pairing cures: authentication, authorisation, key size, encryption.
-_NEEDS_PAIRING = frozenset({0x05, 0x08, 0x0C, 0x0F})
 _ATT_HEADER_BYTES = 3
 _GRACE_S = 1.0  # for a cancelled call to let go
-
-
-def translated(error: BaseException, doing: str) -> PlethprintError:
-    """Return the error of ours for whatever a Bluetooth stack raised.
-
-    Parameters
-    ----------
-    error : BaseException
-        As caught; one of ours is returned as it is.
-    doing : str
-        What was going on, such as ``"reading info"``.
-
-    Returns
-    -------
-    PlethprintError
-        To be raised ``from`` the original.
-    """
-    from bleak import exc as bleak_errors
-
-    if isinstance(error, PlethprintError):
-        return error
-    said = str(error) or type(error).__name__
-    if isinstance(error, asyncio.CancelledError):
-        # bumble cancels the future of a request in flight when the link dies.
-        return LinkLostError(f"the link dropped while {doing}")
-    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):  # two classes before 3.11
-        return LinkTimeoutError(f"the wearable did not answer in time while {doing}")
-    if isinstance(error, bleak_errors.BleakDeviceNotFoundError):
-        return WearableNotFoundError(
-            f"the Bluetooth stack no longer knows the wearable ({said}); scan again"
-        )
-    if isinstance(error, bleak_errors.BleakCharacteristicNotFoundError):
-        return ProtocolError(
-            f"the wearable lacks characteristic {error.char_specifier}, needed for {doing}"
-        )
-    if isinstance(error, bleak_errors.BleakBluetoothNotAvailableError):
-        return LinkError(f"Bluetooth is not available: {said}; is the adapter on?")
-    if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
-        return LinkError(
-            f"Bluetooth is not available: the system's Bluetooth service cannot be reached "
-            f"({said}); on Linux it is bluetoothd behind the system message bus"
-        )
-    if isinstance(error, bleak_errors.BleakGATTProtocolError):
-        if int(error.args[0]) in _NEEDS_PAIRING:
-            return PairingError(f"{doing} needs an encrypted link: {said}; pair first")
-        return ProtocolError(f"the wearable refused {doing}: {said}")
-    if "disconnect" in said.lower() or "not connected" in said.lower():
-        return LinkLostError(f"the link dropped while {doing}: {said}")
-    return LinkError(f"Bluetooth failed while {doing}: {said}")
 
 
 class GattLink:
@@ -95,6 +44,9 @@ class GattLink:
         Takes the callback for a lost link and gives a bleak client.
     timeout_s : float
         Longest time that any single call may take.
+    connect_timeout_s, pair_timeout_s : float, optional
+        Longest time for connecting, discovery included, and for pairing, which may wait
+        for somebody who has to confirm it; `timeout_s`, half as much again, when None.
     """
 
     def __init__(
@@ -102,11 +54,19 @@ class GattLink:
         make_client: Callable[[Callable[[BleakClient], None]], BleakClient],
         *,
         timeout_s: float,
+        connect_timeout_s: float | None = None,
+        pair_timeout_s: float | None = None,
     ) -> None:
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._client = make_client(self._on_disconnected)
         self._timeout_s = timeout_s
+        # bleak applies its timeout to the connection alone; discovery comes on top.
+        self._connect_timeout_s = connect_timeout_s or 1.5 * timeout_s
+        self._pair_timeout_s = pair_timeout_s or 1.5 * timeout_s
         self._closing = False
+        self.pairs_by_itself = False
+        """Whether the system has no call for pairing and does it when needed (macOS);
+        known after `pair`."""
 
     @property
     def is_lost(self) -> bool:
@@ -142,8 +102,7 @@ class GattLink:
 
     async def connect(self) -> None:
         """Connect and discover the services."""
-        # bleak applies the timeout to the connection alone; discovery comes on top.
-        await self._call("connecting", self._client.connect, 1.5 * self._timeout_s)
+        await self._call("connecting", self._client.connect, self._connect_timeout_s)
 
     async def pair(self) -> None:
         """Pair, and with it encrypt the link.
@@ -152,15 +111,31 @@ class GattLink:
         ------
         PairingError
             Refused, failed or not answered.
+        LinkError
+            The link or the stack failed otherwise.
         """
         try:
-            await self._call("pairing", self._client.pair)
-        except LinkLostError:
+            await self._call("pairing", self._client.pair, self._pair_timeout_s)
+        except (LinkLostError, PairingError, WearableBusyError):
             raise
         except PlethprintError as error:
             if isinstance(error.__cause__, NotImplementedError):  # macOS
+                self.pairs_by_itself = True
                 raise PairingError("this system pairs by itself when needed") from error
-            raise PairingError(f"pairing failed: {error}") from error
+            remedy = advice(Trouble.REFUSED)
+            raise PairingError(f"pairing failed: {error}; {remedy}") from error
+
+    async def uses_secure_connections(self) -> bool | None:
+        """Whether the bond was made by LE Secure Connections; None where nobody tells.
+
+        bleak has no call for it. Stacks of our own tell it; BlueZ can be told to take
+        nothing less (``SecureConnections = only`` in ``/etc/bluetooth/main.conf``).
+        """
+        backend = getattr(self._client, "_backend", None)
+        tell = getattr(backend, "uses_secure_connections", None)
+        if tell is None:
+            return None
+        return bool(await self._call("asking how the link is encrypted", tell))
 
     async def read(self, uuid: str, name: str) -> bytes:
         """Read a characteristic; `name` is for messages."""

@@ -13,6 +13,7 @@ from plethprint.ble import open_profile as profile
 from plethprint.ble.answers import Answers
 from plethprint.ble.gatt import GattLink
 from plethprint.ble.personality import Driver, Personality, StreamFormat
+from plethprint.clock import TimeExchange
 from plethprint.errors import ControlError, ProtocolError
 from plethprint.signal import PPG
 
@@ -76,16 +77,32 @@ class OpenDriver:
         LinkTimeoutError
             No answer came.
         """
+        return (await self._asked(request))[0]
+
+    async def exchange_time(self) -> TimeExchange:
+        """Ask for the stream's state, which tells the device's time."""
+        request = profile.ControlRequest(profile.Opcode.STATE)
+        response, sent_s = await self._asked(request)
+        received_s = self._host_time()
+        if response.state is None:
+            raise ProtocolError("the wearable answered STATE without a state")
+        return TimeExchange(sent_s, response.state.device_time_us, received_s)
+
+    async def _asked(
+        self, request: profile.ControlRequest
+    ) -> tuple[profile.ControlResponse, float]:
+        """The answer, and the host time just before the request was sent."""
         name = request.opcode.name
         async with self._control_lock:
             self._responses.clear()  # an answer that came too late
+            sent_s = self._host_time()
             await self._link.write(profile.CONTROL_UUID, name, request.to_bytes())
             deadline_s = _deadline_s()
             while True:
                 raw = await self._responses.get(name, deadline_s)
                 response = profile.ControlResponse.from_bytes(raw)
                 if response.opcode == request.opcode:
-                    return response.raise_for_status()
+                    return response.raise_for_status(), sent_s
 
     async def start(
         self,
@@ -224,4 +241,4 @@ def _chosen_mask(info: profile.Info, wanted: Sequence[int] | None, mtu: int) -> 
     return 1
 
 
-OPEN = Personality("open", profile.SERVICE_UUID, OpenDriver)
+OPEN = Personality("open", profile.SERVICE_UUID, OpenDriver, offers_pairing=True)

@@ -134,8 +134,14 @@ class Personality:
     """Service that such a wearable advertises, lower case."""
     driver: Callable[[GattLink, Callable[[], float]], Driver]
     """Makes the host's side for one link; also takes what tells the host time (Unix, s)."""
+    offers_pairing: bool = False
+    """Whether its wearables can be paired with: then they are, unless told otherwise."""
     name_prefixes: tuple[str, ...] = ()
     """How their names begin, for those that advertise no service of their own."""
+
+    def is_offered_by(self, service_uuids: Collection[str]) -> bool:
+        """Whether a wearable with these services (lower case) speaks it."""
+        return self.service_uuid in service_uuids
 
     def is_advertised_by(self, service_uuids: Collection[str], name: str) -> bool:
         """Whether an advertisement (services in lower case, and name) is of such a one."""

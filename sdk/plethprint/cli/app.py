@@ -23,6 +23,7 @@ from plethprint.cli import (
     quantize,
     scan,
     sim,
+    soak,
     stream,
     train,
 )
@@ -49,6 +50,7 @@ _VERBS = (
     evaluate,
     info,
     sim,
+    soak,
     bench,
     train,
     quantize,

@@ -43,11 +43,16 @@ def bench(
     typer.echo("in batches")
     for name, rate in figures["windows_per_s"].items():
         typer.echo(f"  {name:<22} {rate:8d} windows/s")
+    typer.echo(
+        f"{figures['wearables']['wearables_per_core']} wearables at 125 Hz in real time on "
+        "one core, from notifications to fingerprints"
+    )
 
 
 def _measure(package_path: Any, rounds: int) -> dict[str, Any]:
     import numpy as np
 
+    from plethprint.cli.bench_wearables import measure_wearables
     from plethprint.encoder import installed_runtimes, load_encoder
     from plethprint.fingerprinter import Fingerprinter
     from plethprint.package import ModelPackage
@@ -95,6 +100,7 @@ def _measure(package_path: Any, rounds: int) -> dict[str, Any]:
         "rounds": rounds,
         "sample_rate_hz": rate_hz,
         "ms_per_window": {name: round(value, 4) for name, value in ms.items()},
+        "wearables": measure_wearables(package),
         "windows_per_s": {name: round(1 / each) for name, each in seconds_each.items()},
     }
 

@@ -21,15 +21,38 @@ def scan(
     seconds: Annotated[
         float, typer.Option(min=0.5, max=3600.0, help="How long to listen.")
     ] = 5.0,
+    name: Annotated[
+        str | None, typer.Option(help="Only these names; * and ? as in a shell.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Only this address.")] = None,
+    personality: Annotated[
+        str | None, typer.Option(help="Only this protocol, such as open.")
+    ] = None,
+    min_rssi: Annotated[
+        int | None, typer.Option(help="Leave out what is weaker than this, dBm.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the PPG wearables that advertise nearby, strongest first.
 
-    Example: [bold]plethprint scan --seconds 10 --json[/bold]
+    Example: [bold]plethprint scan --seconds 10 --name "pleth-*" --json[/bold]
     """
     from plethprint.ble.scan import scan as listen
 
-    found = asyncio.run(listen(seconds))
+    if personality is not None and personality not in _known():
+        raise typer.BadParameter(
+            f"{personality!r} is not known; known are {', '.join(_known())}",
+            param_hint="--personality",
+        )
+    found = asyncio.run(
+        listen(
+            seconds,
+            name=name,
+            address=address,
+            personality=personality,
+            min_rssi_dbm=min_rssi,
+        )
+    )
     if as_json:
         print_json({"wearables": [wearable.to_dict() for wearable in found]})
         return
@@ -40,3 +63,9 @@ def scan(
         )
     if not found:
         typer.echo("no PPG wearable advertised; is it charged, worn and near?", err=True)
+
+
+def _known() -> list[str]:
+    from plethprint.ble.personality import personalities
+
+    return [known.name for known in personalities()]

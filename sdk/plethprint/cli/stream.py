@@ -57,6 +57,10 @@ def stream(
         Path | None, typer.Option(help="Keep the raw PPG in this .npz.")
     ] = None,
     timeout_s: Annotated[float, typer.Option(help="How long to look for it.")] = 10.0,
+    allow_unencrypted: Annotated[
+        bool,
+        typer.Option("--allow-unencrypted", help="Go on in the open where pairing fails."),
+    ] = False,
     package: PackageOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -86,6 +90,7 @@ def stream(
             name=name,
             personality=personality,
             timeout_s=timeout_s,
+            allow_unencrypted=allow_unencrypted,
             package=package,
         )
     )
@@ -172,6 +177,7 @@ def _fields(fingerprint: LiveFingerprint, wearable: Wearable) -> dict[str, Any]:
         "duration_s": fingerprint.duration_s,
         "quality": fingerprint.quality,
         "missing": fingerprint.missing,
+        "gap_fraction": fingerprint.gap_fraction,
         "heart_rate_bpm": fingerprint.heart_rate_bpm,
         "inverted": fingerprint.inverted,
         "model": fingerprint.model,
@@ -180,6 +186,7 @@ def _fields(fingerprint: LiveFingerprint, wearable: Wearable) -> dict[str, Any]:
         "first_index": fingerprint.first_index,
         "missing_samples": stats.missing_samples,
         "link_gaps": stats.link_gaps,
+        "statistics": stats.to_dict(),
     }
 
 
