@@ -60,7 +60,7 @@ def stream(
         bool,
         typer.Option(
             "--on-device",
-            help="Take what the wearable fingerprints itself, once its firmware is checked.",
+            help="Check the wearable's firmware, then take what it fingerprints itself.",
         ),
     ] = False,
     record: Annotated[
@@ -188,8 +188,9 @@ async def follow(
                     _print_all(wearable, prints, sinks, as_json), seconds
                 )
         stats = wearable.stats
+    made = f"{stats.device_fingerprints} fingerprints of its own, " if on_device else ""
     typer.echo(
-        f"{stats.frames} frames, missing samples {stats.missing_samples}, "
+        f"{made}{stats.frames} frames, missing samples {stats.missing_samples}, "
         f"link gaps {stats.link_gaps}, reconnects {stats.reconnects}",
         err=True,
     )
