@@ -180,7 +180,7 @@ async def _look_at(
         connect(backend=world.backend, pair=pair, package=package) as wearable,
     ):
         info = wearable.info
-        facts = {
+        facts: dict[str, Any] = {
             "personality": personality,
             "name": wearable.name,
             "address": wearable.address,
