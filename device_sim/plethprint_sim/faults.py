@@ -73,6 +73,8 @@ class Fault:
     """What befalls notifications."""
     ends: bool = False
     """Whether the session is to end with `LinkLostError`, for nobody is there any more."""
+    may_refuse: bool = False
+    """Whether a protocol may be refused under it, by a clear error."""
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -91,6 +93,6 @@ FAULTS: tuple[Fault, ...] = (
     Fault("clock +200 ppm", wearable={"clock_error_ppm": 200.0}),
     Fault("clock -200 ppm", wearable={"clock_error_ppm": -200.0}),
     Fault("battery death", _battery, ends=True),
-    Fault("MTU 23", wearable={"max_mtu": 23}),
+    Fault("MTU 23", wearable={"max_mtu": 23}, may_refuse=True),
 )
 """What `plethprint soak` runs, in order."""

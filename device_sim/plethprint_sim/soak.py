@@ -209,7 +209,9 @@ class _Run:
             try:
                 outcome = await self._wear(world)
             except PlethprintError as error:
-                return {**told, "outcome": f"refused: {type(error).__name__}: {error}"}
+                refusal = f"refused: {type(error).__name__}: {error}"
+                failures = () if fault.may_refuse else (refusal,)
+                return {**told, "outcome": refusal, "failures": failures}
             await asyncio.sleep(1.0)  # what stacks do on a broken link ends by itself
             leaked = [task for task in asyncio.all_tasks() - before if _is_ours(task)]
             return {**told, **self._judge(outcome, leaked)}

@@ -24,9 +24,10 @@ class Witness:
     """Watches a wearable's front end from the inside and its stream from the outside.
 
     Each epoch of the received index belongs to the device's own by one constant; the
-    witness finds it from the first block of the epoch, and every later sample must then be
-    the very one that the converter gave there. So nothing is missing that the index does
-    not show, nothing is there twice, nothing is in the wrong place.
+    witness finds it from the first samples of the epoch (and anew after a reboot), and
+    every later sample must then be the very one that the converter gave there. So nothing
+    is missing that the index does not show, nothing is there twice, nothing is in the
+    wrong place.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ class Witness:
         self._offset: int | None = None  # device's index of the stream's index 0
         self._column = 0
         self._end = 0
-        self._lead: list[Block] = []  # the epoch's first, until its place is known
+        self._lead: list[Block] = []  # the first ones, until their place is known
         self._absent: deque[tuple[int, int, int, bool]] = deque(maxlen=64)
         self.sent = 0
         """Samples that the device took from the first to the last received of an epoch."""
@@ -73,6 +74,8 @@ class Witness:
         boot = self._boots = self._boots + 1
         self._kept.clear()
         self._kept_samples = 0
+        # The device counts from 0 again, whatever a host makes of it.
+        self._offset, self._lead = None, []
 
         def tapped(block: SampleBlock) -> None:
             if boot == self._boots:

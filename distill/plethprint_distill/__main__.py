@@ -136,7 +136,9 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     student = load_student(arguments.student)
     figures = evaluate(teacher, student, train, test, int8_vectors=int8)
     figures["training"] = {
-        "teacher": training_facts(arguments.teacher.with_name("teacher.pt")),
+        "teacher": training_facts(
+            arguments.teacher.with_name("teacher.pt"), seen_before=arguments.seen_before
+        ),
         "student": training_facts(arguments.student / "student.pt"),
     }
     hand_over(
@@ -218,6 +220,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     evaluate.add_argument("--onnx", type=Path, help="int8 model to judge for the student")
     evaluate.add_argument(
         "--teacher-id", default="", help="identity of the teacher package"
+    )
+    evaluate.add_argument(
+        "--seen-before",
+        type=int,
+        default=0,
+        metavar="WINDOWS",
+        help="what the teacher that training began with (`--start`) had seen",
     )
     evaluate.set_defaults(run=_evaluate)
     shift = verbs.add_parser("shift", help="other devices and people: where it breaks")

@@ -75,9 +75,11 @@ def _training(facts: Mapping[str, Any]) -> str:
         if isinstance(value, float)
         else f"{key} {value}"
         for key, value in facts.items()
-        if key not in ("windows", "windows_seen")
+        if key not in ("windows", "windows_seen", "windows_seen_before")
     )
-    return f"Trained on {facts['windows_seen']:,} windows ({told})."
+    before = facts.get("windows_seen_before", 0)
+    began = f", {before:,} of them with an earlier recipe" if before else ""
+    return f"Trained on {facts['windows_seen']:,} windows{began} ({told})."
 
 
 def student_notes(figures: Mapping[str, Any]) -> str:

@@ -55,7 +55,7 @@ class DistillConfig:
     """One distillation; written beside the checkpoint."""
 
     preset: str = "micro"
-    windows: int = 5_000_000
+    windows: int = 4_000_000
     batch: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 0.01

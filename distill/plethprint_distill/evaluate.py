@@ -106,6 +106,8 @@ def evaluate(
     """
     figures: dict[str, Any] = {"parity": {}, "teacher": {}}
     for name, windows in test.items():
+        if not np.asarray(windows.has_ppg).all():
+            continue  # a corpus of ECG alone: no student sees it
         given = (int8_vectors or {}).get(name)
         ours = student_vectors(student, windows.ppg) if given is None else given
         views = {"ppg": fingerprints(teacher, windows, ("ppg",))}

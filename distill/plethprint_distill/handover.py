@@ -55,13 +55,18 @@ def training_data(windows_dir: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def training_facts(checkpoint: Path) -> dict[str, Any]:
-    """How a checkpoint came about: windows seen, and the configuration of its last run."""
+def training_facts(checkpoint: Path, *, seen_before: int = 0) -> dict[str, Any]:
+    """How a checkpoint came about: windows seen, and the configuration of its last run.
+
+    `seen_before` is what the weights that the run began with had seen.
+    """
     if not checkpoint.is_file():
         return {}
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     config = dict(state["config"])
-    return {"windows_seen": int(state["step"]) * int(config["batch"]), **config}
+    seen = int(state["step"]) * int(config["batch"])
+    before = {"windows_seen_before": seen_before} if seen_before else {}
+    return {"windows_seen": seen + seen_before, **before, **config}
 
 
 def hand_over(

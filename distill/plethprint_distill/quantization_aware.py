@@ -16,7 +16,9 @@ fingerprint     int8, zero point 0, up to `HEADROOM` times its largest value
 Rounding passes gradients on as if it were not there (straight-through estimator, Bengio
 et al. 2013); clipped values get none. Each `high` begins where the squared error of
 rounding the first batch is least and is then learned (learned step size, Esser et al.
-2020, with the gradient of both what is rounded and what is clipped).
+2020). Activations flow as whole numbers of steps, as on the device; the size of a step is
+in the weights before and behind, and that is where its gradient comes from: what is
+rounded moves with it by what was rounded off, what is clipped by all of it.
 
 Batch norm stands still: its statistics stay what they were when the phase began, its
 scale and shift are trained on through the folded weights. The device cannot follow a
@@ -55,8 +57,6 @@ that, so that runtimes stay within 2 steps, and costs 0.0003 of cosine to the fl
 
 ACTIVATION_STEPS = 255
 """Steps of an int8 activation above its zero point of -128."""
-_RANGE_PART = 8
-"""One window in so many tells the gradient of the ranges."""
 _MOMENTUM = 0.01
 """Share of a new batch in the running largest value of the fingerprint."""
 
@@ -73,30 +73,22 @@ def rounded_activations(x: torch.Tensor, high: float) -> torch.Tensor:
     return (x * (1.0 / step)).clamp_(0, ACTIVATION_STEPS).round_().mul_(step)
 
 
-class _Rounded(torch.autograd.Function):
-    """min(max(x, 0), high) in 255 equal steps; gradients as in the module's docstring."""
+class _Steps(torch.autograd.Function):
+    """Values in steps of int8, cut to 0 ... 255 and rounded; straight-through within."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-        step = float(high) / ACTIVATION_STEPS
-        steps = (x * (1.0 / step)).clamp_(0, ACTIVATION_STEPS)
-        ctx.save_for_backward(steps, high)
-        return steps.round().mul_(step)
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        cut = x.clamp(0, ACTIVATION_STEPS)
+        ctx.save_for_backward(cut)
+        return cut.round()
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        (grad,) = grads
-        steps, high = ctx.saved_tensors
-        passed = torch.ops.aten.hardtanh_backward(grad, steps, 0.0, float(ACTIVATION_STEPS))
-        # One number is learned from millions of values: a part of the windows tells it
-        # as well, at a part of the time.
-        rows = -(-len(steps) // _RANGE_PART)
-        some, told = steps[:rows], grad[:rows]
-        # Of a value within, `high` moves the rounding; of a clipped one, all of it.
-        moves = some.round().sub_(some).mul_(1.0 / ACTIVATION_STEPS)
-        moves.masked_fill_(some == ACTIVATION_STEPS, 1.0)
-        share = len(steps) / rows
-        return passed, (told * moves).sum().mul_(share).reshape(high.shape)
+    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+        (cut,) = ctx.saved_tensors
+        passed: torch.Tensor = torch.ops.aten.hardtanh_backward(
+            *grads, cut, 0.0, float(ACTIVATION_STEPS)
+        )
+        return passed
 
 
 def folded(triple: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
@@ -173,27 +165,24 @@ class QuantizationAware(nn.Module):
         fingerprint's; in evaluation mode nothing changes.
         """
         student, first = self._student[0], self.training and not self.begun
-        step = PPG.input_scale
-        x = windows.mul(1.0 / step).round_().clamp_(-128, 127).mul_(step)
-        high = self.log_high.exp()
+        x = windows.mul(1.0 / PPG.input_scale).round_().clamp_(-128, 127)
+        size = torch.tensor(PPG.input_scale, device=x.device)
         for site, triple in enumerate(student.layers):
-            weight, bias = folded(triple)
             convolution = next(triple.children())
             assert isinstance(convolution, nn.Conv2d)
-            x = fn.conv2d(
-                x,
-                rounded_weights(weight),
-                bias,
-                convolution.stride,
-                convolution.padding,
-                convolution.dilation,
-                convolution.groups,
-            )
+            weight, bias = folded(triple)
+            weight = rounded_weights(weight) * size
+            if first:
+                self._choose(site, _convolved(x, convolution, weight, bias))
+            size = self._size(site)
             # ReLU6 needs no pass of its own: `high` is never above 6.
-            x = self._rounded(x, site, high[site], first)
-        x = self._rounded(x.mean(dim=(2, 3)), -1, high[-1], first)
-        head = student.head
-        return self._fingerprint(fn.linear(x, rounded_weights(head.weight), head.bias))
+            x = _steps(_convolved(x, convolution, weight / size, bias / size))
+        x = x.mean(dim=(2, 3)) * size
+        if first:
+            self._choose(-1, x)
+        size = self._size(-1)
+        weight = rounded_weights(student.head.weight) * size
+        return self._fingerprint(fn.linear(_steps(x / size), weight, student.head.bias))
 
     def keep_in_bounds(self) -> None:
         """Hold every `high` at or below ReLU6's own; call it after an optimiser's step."""
@@ -209,17 +198,13 @@ class QuantizationAware(nn.Module):
         reach = HEADROOM * float(self.largest)
         return [*((0.0, high) for high in highs), (-reach, reach)]
 
-    def _rounded(
-        self, x: torch.Tensor, site: int, high: torch.Tensor, first: bool
-    ) -> torch.Tensor:
-        if first:
-            best = _best_high(x.detach())
-            with torch.no_grad():
-                self.log_high[site] = math.log(best)
-            # Its gradient starts with the second batch: this one's graph holds the old.
-            high = self.log_high.detach()[site].exp()
-        rounded: torch.Tensor = _Rounded.apply(x, high)  # type: ignore[no-untyped-call]
-        return rounded
+    def _choose(self, site: int, x: torch.Tensor) -> None:
+        with torch.no_grad():
+            self.log_high[site] = math.log(_best_high(x.detach()))
+
+    def _size(self, site: int) -> torch.Tensor:
+        """What one step of an activation stands for."""
+        return self.log_high[site].exp() / ACTIVATION_STEPS
 
     def _fingerprint(self, x: torch.Tensor) -> torch.Tensor:
         if self.training:
@@ -228,6 +213,19 @@ class QuantizationAware(nn.Module):
             self.largest.lerp_(largest, share)
         step = HEADROOM * self.largest / 127
         return x + ((x.detach() / step).round_().clamp_(-127, 127) * step - x.detach())
+
+
+def _convolved(
+    x: torch.Tensor, layer: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor
+) -> torch.Tensor:
+    return fn.conv2d(
+        x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups
+    )
+
+
+def _steps(x: torch.Tensor) -> torch.Tensor:
+    steps: torch.Tensor = _Steps.apply(x)  # type: ignore[no-untyped-call]
+    return steps
 
 
 def _best_high(x: torch.Tensor, choices: int = 25) -> float:

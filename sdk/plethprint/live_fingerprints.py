@@ -135,11 +135,15 @@ class LiveFingerprints:
         start_s = newest.start_s - (newest.index - first_index) * newest.host_period_s
         values = {f.name: getattr(fp, f.name) for f in fields(Fingerprint)}
         values["start"] = start_s
+        gap_fraction = self._gap_fraction(first_index, fp.duration_s)
+        if fp.quality_reason == "gaps" and fp.missing > 2.0 * gap_fraction:
+            # Most of what is missing did arrive, from a sensor off the skin.
+            values["quality_reason"] = "contact"
         return LiveFingerprint(
             **values,
             epoch=newest.epoch,
             first_index=first_index,
-            gap_fraction=self._gap_fraction(first_index, fp.duration_s),
+            gap_fraction=gap_fraction,
         )
 
     def _gap_fraction(self, first_index: float, duration_s: float) -> float:

@@ -25,7 +25,7 @@ from plethprint.signed_folder import SignedFolder, write_package
 __all__ = ["MODELS_FOLDER", "Golden", "ModelPackage", "SignedFolder", "write_package"]
 
 MODELS_FOLDER = Path(__file__).parent / "models"
-DEFAULT_PACKAGE = "plethprint-micro_v1"
+DEFAULT_PACKAGE = "plethprint-micro_v2"
 STUDENT_FILES = ("encoder.onnx", "encoder.tflite", "golden.npz", "README.md")
 
 

@@ -2,10 +2,10 @@
 
 The quality of a window is the probability that it is a clean pulse rather than one damaged
 in one of five ways, if half of all windows are damaged. It is a multinomial logistic
-regression on eleven measures of the int8 window (`MEASURES`), fitted on people of
-finger and wrist corpora, clean and damaged (``signal_quality.json``; made and
-measured by ``python -m plethprint_distill quality``, told in ``docs/quality.md``). The most
-probable damage is the `Reason` of a window below `LOW_QUALITY`.
+regression on eleven measures of the int8 window (`MEASURES`) and their products in pairs,
+fitted on people of finger and wrist corpora, clean and damaged (``signal_quality.json``,
+made and measured by ``python -m plethprint_distill quality``; ``docs/quality.md``). The
+most probable damage is the `Reason` of a window below `LOW_QUALITY`.
 
 ==============  ====================================================================
 measure         what it is
@@ -51,8 +51,8 @@ from plethprint.signal import PPG
 
 __all__ = [
     "MEASURES",
-    "REACH",
     "REASONS",
+    "WEIGHTS_FILE",
     "QualityWeights",
     "Reason",
     "judge",
@@ -61,6 +61,7 @@ __all__ = [
     "perfusion_index",
     "quality_of_measures",
     "read_weights",
+    "regressors",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -87,7 +88,8 @@ MEASURES = (
 )
 """Names of the columns of `measures`."""
 
-_WEIGHTS_FILE = Path(__file__).with_name("signal_quality.json")
+WEIGHTS_FILE = Path(__file__).with_name("signal_quality.json")
+"""The weights that ship."""
 _CLASSES: tuple[Reason, ...] = (
     "",
     "noise",
@@ -96,8 +98,7 @@ _CLASSES: tuple[Reason, ...] = (
     "clipping",
     "baseline",
 )
-REACH = 2.5
-"""Standard deviations at which a measure is clipped."""
+_REACH = 2.5  # standard deviations
 _HARMONIC_HALF_WIDTH_HZ = 0.2
 # Set by hand: no corpus here has both these and a label.
 _STILL_G = 0.05
@@ -114,7 +115,7 @@ class QualityWeights:
     spread: FloatArray
     """(M,)."""
     weights: FloatArray
-    """(C, M)."""
+    """(C, M + M (M + 1) / 2) of `regressors`."""
     bias: FloatArray
     """(C,)."""
     calibration: FloatArray
@@ -179,8 +180,7 @@ def quality_of_measures(rows: FloatArray) -> tuple[FloatArray, list[Reason]]:
     The reason is told of every row here, also where the quality is high.
     """
     fitted = read_weights()
-    # Clipped: what is stranger than anything that was fitted on must not decide alone.
-    x = np.clip((rows - fitted.centre) / fitted.spread, -REACH, REACH)
+    x = regressors(rows, fitted.centre, fitted.spread)
     # Not a matrix product: a row's figures must not depend on what it came with.
     logits = (x[:, None, :] * fitted.weights).sum(axis=2) + fitted.bias
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -388,6 +388,14 @@ def _taper(n: int) -> FloatArray:
     return np.hanning(n)
 
 
+def regressors(rows: FloatArray, centre: FloatArray, spread: FloatArray) -> FloatArray:
+    """Measures (N, M) standardised, and every product of two, (N, M + M (M + 1) / 2)."""
+    # Clipped: what is stranger than anything that was fitted on must not decide alone.
+    x = np.clip((rows - centre) / spread, -_REACH, _REACH)
+    first, second = np.triu_indices(x.shape[1])
+    return np.concatenate([x, x[:, first] * x[:, second]], axis=1)
+
+
 @lru_cache(maxsize=1)
 def read_weights() -> QualityWeights:
     """The weights that ship.
@@ -397,9 +405,9 @@ def read_weights() -> QualityWeights:
     SignalError
         If they were made for other measures than these.
     """
-    told = json.loads(_WEIGHTS_FILE.read_text(encoding="utf-8"))
+    told = json.loads(WEIGHTS_FILE.read_text(encoding="utf-8"))
     if told["measures"] != list(MEASURES) or told["classes"] != list(_CLASSES):
-        raise SignalError(f"{_WEIGHTS_FILE} was made for other measures; make it anew")
+        raise SignalError(f"{WEIGHTS_FILE} was made for other measures; make it anew")
     return QualityWeights(
         **{f.name: np.array(told[f.name], np.float64) for f in fields(QualityWeights)}
     )

@@ -21,7 +21,7 @@ from plethprint.signed_folder import SignedFolder
 
 __all__ = ["TeacherEncoder"]
 
-DEFAULT_TEACHER = "m2ae-small_v1"
+DEFAULT_TEACHER = "m2ae-small_v2"
 TEACHER_FILES = ("teacher.onnx", "README.md")
 _BATCH = 64
 

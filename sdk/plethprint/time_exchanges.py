@@ -14,8 +14,8 @@ from plethprint.errors import PlethprintError
 __all__ = ["TellsTime", "TimeExchanges"]
 
 _FIRST_WAIT_S = 0.2
-_LONGEST_WAIT_S = 5.0
-_GROWTH = 1.2
+_LONGEST_WAIT_S = 4.0
+_GROWTH = 1.1
 
 
 @runtime_checkable

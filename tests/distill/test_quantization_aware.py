@@ -29,7 +29,7 @@ from plethprint_distill.distill import (  # noqa: E402
 )
 from plethprint_distill.quantization_aware import (  # noqa: E402
     QuantizationAware,
-    _Rounded,
+    _steps,
     rounded_weights,
 )
 from plethprint_distill.student import PRESETS, Student, StudentConfig  # noqa: E402
@@ -126,20 +126,24 @@ def test_every_number_lies_on_its_grid(
     torch.testing.assert_close(steps, steps.round(), atol=1e-3, rtol=0)
 
 
-def test_rounding_lets_gradients_pass_and_clipping_moves_the_range() -> None:
-    x = torch.tensor([[-1.0, 0.5, 2.0, 4.0]], requires_grad=True)
-    high = torch.tensor(2.55, requires_grad=True)
-    rounded = _Rounded.apply(x, high)
-    torch.testing.assert_close(rounded, torch.tensor([[0.0, 0.5, 2.0, 2.55]]))
-    rounded.sum().backward()
+def test_rounding_lets_gradients_pass_and_clipping_does_not() -> None:
+    x = torch.tensor([-1.0, 49.6, 200.2, 400.0], requires_grad=True)
+    steps = _steps(x)
+    assert steps.tolist() == [0.0, 50.0, 200.0, 255.0]
+    steps.sum().backward()
     assert x.grad is not None
-    assert x.grad.tolist() == [[0.0, 1.0, 1.0, 0.0]]
-    assert high.grad is not None
-    assert float(high.grad) == pytest.approx(1.0, abs=1e-3)  # of the clipped value alone
-    # Half a step below a step, what is rounded up falls when the range grows.
-    x, high = torch.tensor([[0.0249]]), torch.tensor(2.55, requires_grad=True)
-    _Rounded.apply(x, high).sum().backward()
-    assert float(high.grad) == pytest.approx((2.0 - 2.49) / 255, abs=1e-4)
+    assert x.grad.tolist() == [0.0, 1.0, 1.0, 0.0]
+
+
+def test_a_range_learns_from_what_is_rounded_off_and_from_what_is_clipped() -> None:
+    log_high = torch.tensor(np.log(2.55), dtype=torch.float32, requires_grad=True)
+    size = log_high.exp() / 255
+    # 2.004 is rounded down by 0.4 steps; 4.0 is clipped to the end of the range.
+    for value, moved in ((2.004, -0.004), (4.0, 2.55)):
+        (gradient,) = torch.autograd.grad(
+            _steps(torch.tensor([value]) / size).sum() * size, log_high, retain_graph=True
+        )
+        assert float(gradient) == pytest.approx(moved, abs=1e-4)
 
 
 def test_ranges_are_found_on_the_first_batch_and_never_above_relu6(

@@ -10,7 +10,6 @@ import pytest
 
 pytest.importorskip("bumble", reason="needs the `sim` extra")
 
-from plethprint.ble.open_driver import OpenDriver
 from plethprint.session import Backoff, Wearable, connect
 from plethprint.stream_clock import align
 from plethprint.stream_statistics import StreamStatistics
@@ -76,10 +75,10 @@ def test_after_a_minute_sample_times_are_within_ten_milliseconds(
     interval_s: float, ppm: float
 ) -> None:
     errors, stats = watched(
-        worn(ppm), 120.0, connection_interval_s=interval_s, packet_error=0.1
+        worn(ppm), 100.0, connection_interval_s=interval_s, packet_error=0.1
     )
     settled = np.abs(errors[errors[:, 0] > 60.0, 1])
-    assert len(settled) > 400
+    assert len(settled) > 300
     assert np.percentile(settled, 95) < 0.010
     assert stats.clock_uncertainty_s is not None
     assert stats.clock_uncertainty_s < 0.020
@@ -94,15 +93,6 @@ def test_a_drift_of_200_ppm_is_found_within_5_ppm_in_ten_minutes() -> None:
     assert stats.clock_drift_ppm == pytest.approx(true_ppm, abs=5.0)
     assert stats.clock_drift_uncertainty_ppm is not None
     assert abs(stats.clock_drift_ppm - true_ppm) < 3 * stats.clock_drift_uncertainty_ppm
-
-
-def test_without_time_exchanges_the_drift_is_found_from_arrivals_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delattr(OpenDriver, "exchange_time")
-    _, stats = watched(worn(200.0), 600.0, connection_interval_s=0.03, packet_error=0.1)
-    assert stats.time_exchanges == 0
-    assert stats.clock_drift_ppm == pytest.approx(-200.0, abs=5.0)
 
 
 def test_two_wearables_are_aligned_on_the_hosts_clock() -> None:

@@ -2,12 +2,16 @@
 
 import os
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from plethprint.errors import PackageIncompatibleError
+from plethprint_distill.quantization_aware import QuantizationAware
+from plethprint_quantize.calibrate import Ranges, real_windows
 from plethprint_quantize.flatbuffer import DEPLOY_OPS, read_tflite
+from plethprint_quantize.golden import run_tflite_micro
 from plethprint_quantize.pipeline import quantize
 from plethprint_quantize.tflite import convert_float
 
@@ -60,3 +64,28 @@ def test_a_graph_that_needs_padding_operators_is_refused_after_conversion(deploy
     assert first.stride == (1, 4)
     with pytest.raises(PackageIncompatibleError, match="PAD"):
         convert_float(deploy.eval())
+
+
+def test_learned_ranges_become_the_scales_of_the_model(student, windows):
+    trained = QuantizationAware(student)
+    with torch.no_grad():
+        trained.train()(real_windows(windows))
+    learned = Ranges("learned", tuple(trained.ranges()), 0)
+    model = quantize(student, windows, learned=learned)
+    assert (model.method, model.calibration_windows) == ("learned", 0)
+    for operator, (low, high) in zip(model.graph.operators, learned.steps, strict=True):
+        scale, zero_point = model.graph.tensors[operator.outputs[0]].one_scale()
+        if low < 0:
+            assert (float(scale), zero_point) == (pytest.approx(high / 127, rel=1e-4), 0)
+        else:
+            assert (float(scale), zero_point) == (pytest.approx(high / 255, rel=1e-4), -128)
+    with torch.no_grad():
+        pretended = trained.eval()(real_windows(windows)).numpy() / model.output_scale
+    difference = np.abs(np.rint(pretended) - run_tflite_micro(model.tflite, windows))
+    assert difference.max() <= 2
+
+
+def test_equalisation_and_bias_correction_go_through_the_converter(student, windows):
+    model = quantize(student, windows, method="mse", equalize=True, correct_bias=True)
+    assert (model.equalized, model.bias_corrected) == (True, True)
+    assert model.candidates["mse"]["centred_cosine"] > 0.98

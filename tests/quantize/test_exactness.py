@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plethprint.package import MODELS_FOLDER
+from plethprint.package import DEFAULT_PACKAGE, MODELS_FOLDER
 from plethprint_quantize.flatbuffer import read_tflite
 from plethprint_quantize.golden import run_onnx, run_tflite_micro
 from plethprint_quantize.held_out import held_out_windows
@@ -29,7 +29,7 @@ from plethprint_quantize.qdq import transcribe
 pytest.importorskip("tflite_micro", reason="wheels for Linux x86-64 only")
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-SHIPPED = MODELS_FOLDER / "plethprint-micro_v1"
+SHIPPED = MODELS_FOLDER / DEFAULT_PACKAGE
 MOST_STEPS = {"AUTO": 2, "BUILTIN_WITHOUT_DEFAULT_DELEGATES": 1, "BUILTIN_REF": 1}
 """Kernels of LiteRT; AUTO is XNNPACK, wherever there is one for the processor."""
 

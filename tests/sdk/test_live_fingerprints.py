@@ -145,3 +145,5 @@ def test_samples_taken_off_the_skin_count_as_missing(fingerprinter: Fingerprinte
     windows = live(fingerprinter, lifted)
     assert windows[0].missing == pytest.approx(0.3, abs=0.01)
     assert windows[0].quality < live(fingerprinter, steady)[0].quality
+    assert windows[0].flagged
+    assert windows[0].quality_reason == "contact"

@@ -282,7 +282,7 @@ def normalise(filtered: Int64Array) -> Int8Array:
     --------
     >>> wave = np.rint(5000 * np.sin(np.arange(640) * 0.2)).astype(np.int64)
     >>> int(normalise(wave).max())
-    45
+    44
     """
     centred = filtered * tables.WINDOW - int(filtered.sum())
     largest = int(np.abs(centred).max())

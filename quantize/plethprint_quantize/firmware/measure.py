@@ -12,7 +12,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -109,14 +109,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         "plethprint_quantize.firmware.measure", description=__doc__.split("\n\n")[0]
     )
     parser.add_argument("--pack", type=Path, required=True, help="folder of a pack")
-    parser.add_argument("--cores", nargs="+", default=CORES, choices=CORES)
+    parser.add_argument(
+        "--cores", nargs="+", choices=CORES, help="default: those whose tools are here"
+    )
     parser.add_argument("--update", action="store_true", help="write measured.json")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
     arguments = parser.parse_args(argv)
     try:
         shape = json.loads((arguments.pack / PACK_FILE).read_text("utf-8"))["shape"]
         cores = {}
-        for core in arguments.cores:
+        for core in arguments.cores or CORES:
+            missing = missing_tools(core)
+            if missing and not arguments.cores:
+                sys.stderr.write(f"{core} left out: needs {', '.join(missing)}\n")
+                continue
             sys.stderr.write(f"{core} ...\n")
             cores[core] = measure_core(arguments.pack, core)
     except (PlethprintError, OSError) as error:
@@ -124,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     measured = {
         "shape": shape,
-        "tools": _tools(arguments.cores),
+        "tools": _tools(cores),
         "cores": {name: asdict(cost) for name, cost in cores.items()},
     }
     text = json.dumps(measured, indent=2) + "\n"
@@ -151,7 +157,7 @@ def _make(pack: str | Path, target: str) -> str:
     return done.stdout
 
 
-def _tools(cores: Sequence[str]) -> dict[str, str]:
+def _tools(cores: Collection[str]) -> dict[str, str]:
     programs = {"GCC for Arm": "arm-none-eabi-gcc", "QEMU": "qemu-system-arm"}
     if "rv32" in cores:
         programs["GCC for RISC-V"] = "riscv64-unknown-elf-gcc"

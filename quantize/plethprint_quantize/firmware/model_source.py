@@ -56,17 +56,10 @@ def model_source(plan: Plan, model_id: str) -> str:
 def _tables(number: int, layer: Layer) -> str:
     multipliers = [m.value for m in layer.multipliers]
     halvings = [m.halvings for m in layer.multipliers]
-    tables = [
-        ("int32_t", "multiplier", multipliers),
-        ("uint8_t", "halvings", halvings),
-    ]
+    tables = [("int32_t", "multiplier", multipliers), ("uint8_t", "halvings", halvings)]
     if layer.kind != "MEAN":
-        # words apart, so that a kernel's loads of four never straddle a cache line more
-        tables = [
-            ("int32_t", "bias", layer.bias.tolist()),
-            *tables,
-            ("int8_t", "weights", layer.weights.ravel().tolist()),
-        ]
+        weights = ("PP_WORD_ALIGNED int8_t", "weights", layer.weights.ravel().tolist())
+        tables = [("int32_t", "bias", layer.bias.tolist()), *tables, weights]
     return "\n".join(
         c_array(f"static const {ctype} {name}_{number}[{len(values)}]", values)
         for ctype, name, values in tables

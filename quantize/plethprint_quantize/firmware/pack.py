@@ -132,6 +132,7 @@ def write_pack(
             (draft / name).parent.mkdir(parents=True, exist_ok=True)
             (draft / name).write_text(text, encoding="ascii")
         (draft / "model" / "encoder.tflite").write_bytes(tflite)
+        (draft / "model" / _README).write_bytes(package.read_bytes(_README))
         template = (_C_FOLDER / _README).read_text(encoding="utf-8")
         (draft / _README).write_text(
             readme(template, plan, package.model_id), encoding="utf-8"

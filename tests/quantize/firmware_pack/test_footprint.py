@@ -1,5 +1,7 @@
 """Costs: the budget holds for what was measured, and what was measured is this model."""
 
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from plethprint_quantize.firmware.footprint import (
     over_budget,
 )
 from plethprint_quantize.firmware.measure import CORES, measure_core, missing_tools
+from plethprint_quantize.firmware.native import FAULTS
 from plethprint_quantize.firmware.plan import make_plan
 from plethprint_quantize.flatbuffer import read_tflite
 
@@ -73,3 +76,22 @@ def test_an_emulated_core_is_exact_and_costs_what_the_table_says(pack, core):
     assert cost.flash_bytes <= 1.05 * table.flash_bytes
     if core == "m4f":
         assert over_budget(cost) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_emulated_core_with_one_wrong_weight_is_caught(pack, tmp_path):
+    if missing := missing_tools("m4f"):
+        pytest.skip(f"needs {', '.join(missing)}: make firmware-test installs them")
+    wrong = tmp_path / "fw"
+    shutil.copytree(pack, wrong, ignore=shutil.ignore_patterns("build"))
+    name, pattern, bits = FAULTS["weight"]
+    source = wrong / "src" / name
+    told = source.read_text("ascii")
+    text, count = re.subn(
+        pattern, lambda found: f"{found[1]}{int(found[2]) ^ bits}", told, count=1
+    )
+    assert count == 1
+    source.write_text(text, "ascii")
+    with pytest.raises(EncoderError, match="self_test 4"):
+        measure_core(wrong, "m4f")

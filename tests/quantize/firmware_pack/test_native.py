@@ -1,7 +1,9 @@
 """The pack compiled for this machine: TFLite Micro's answers in every bit."""
 
+import re
 import shutil
 import subprocess
+from graphlib import TopologicalSorter
 
 import numpy as np
 import pytest
@@ -125,6 +127,23 @@ def test_the_library_has_no_writable_globals_and_calls_only_memory_functions(
     assert not [name for kind, name in symbols if kind in "BDGSC"]
 
 
+def test_nothing_in_the_library_calls_itself_in_a_circle(pack, tmp_path):
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc, for -fcallgraph-info")
+    sources = sorted((pack / "src").glob("*.c"))
+    for source in sources:
+        target = tmp_path / f"{source.stem}.o"
+        options = ["-std=c99", "-O0", "-fcallgraph-info", "-c", str(source)]
+        subprocess.run(["gcc", *options, "-o", str(target)], check=True)
+    calls: dict[str, set[str]] = {}
+    for graph in tmp_path.glob("*.ci"):
+        edge = r'edge: { sourcename: "([^"]+)" targetname: "([^"]+)"'
+        for caller, called in re.findall(edge, graph.read_text("utf-8")):
+            calls.setdefault(caller, set()).add(called)
+    assert "pp_run_layer" in calls["pp_encode"]
+    tuple(TopologicalSorter(calls).static_order())  # CycleError names a circle
+
+
 def test_the_packs_own_test_passes_with_the_sanitizers_silent(pack, compiler, tmp_path):
     if shutil.which("make") is None:
         pytest.skip("needs make")
@@ -135,4 +154,4 @@ def test_the_packs_own_test_passes_with_the_sanitizers_silent(pack, compiler, tm
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" ok") == 5
+    assert done.stdout.count(" ok") == 6

@@ -94,7 +94,8 @@ pp_status_t pp_fingerprint_window(pp_workspace_t *workspace,
                                   const int8_t window[PP_WINDOW], int8_t out[PP_DIM]);
 
 /* Check the weights in flash, the encoder on golden windows and the filters on a made-up
- * pulse. The signal begins anew afterwards, at the same rate, polarity and hop.
+ * pulse. The signal begins anew afterwards, at the same rate, polarity and hop; a zeroed
+ * workspace may be tested before pp_init, which must then follow.
  * Returns OK, a FAULT or BAD_ARGUMENT. */
 pp_status_t pp_self_test(pp_workspace_t *workspace);
 

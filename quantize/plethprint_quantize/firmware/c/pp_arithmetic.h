@@ -71,11 +71,12 @@ static inline int8_t pp_requantise(int32_t sum, const pp_rescale *to)
 
 #if defined(PP_ARITHMETIC_DSP)
 
-/* Two 16-bit values of scratch at once, whatever type they were stored by. */
-typedef uint32_t __attribute__((may_alias)) pp_pair;
+/* Two 16-bit values, or four bytes, at once, whatever type they were stored by. Where it is
+ * used, the address is a multiple of four. */
+typedef uint32_t __attribute__((may_alias)) pp_word;
 
-/* Four bytes, or two 16-bit values, from an address of any alignment. */
-static inline uint32_t pp_load_word(const void *from)
+/* Two 16-bit values from an address of any alignment. */
+static inline uint32_t pp_load_pair(const int16_t *from)
 {
     uint32_t word;
     memcpy(&word, from, sizeof word);
@@ -92,7 +93,7 @@ static inline int32_t pp_smlad(uint32_t a, uint32_t b, int32_t sum)
 
 /* Four 16-bit products onto a sum; *x goes on to the next four values. Compilers tune for
  * the M4 with two loads, each of which the product then waits for. */
-static inline int32_t pp_dot_four(const pp_pair **x, uint32_t even, uint32_t odd,
+static inline int32_t pp_dot_four(const pp_word **x, uint32_t even, uint32_t odd,
                                   int32_t sum)
 {
     uint32_t first, second;

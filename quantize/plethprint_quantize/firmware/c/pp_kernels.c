@@ -93,14 +93,14 @@ filter_pairs(const pp_layer *layer, uint32_t channel, const uint32_t *weights,
     uint32_t left = layer->out_length;
     const uint32_t w0 = weights[0], w1 = weights[1], w2 = weights[2], w3 = weights[3];
     do {
-        int32_t sum = pp_smlad(pp_load_word(row), w0, bias);
-        sum = pp_smlad(pp_load_word(row + 2), w1, sum);
-        sum = pp_smlad(pp_load_word(row + 4), w2, sum);
-        sum = pp_smlad(pp_load_word(row + 6), w3, sum);
+        int32_t sum = pp_smlad(pp_load_pair(row), w0, bias);
+        sum = pp_smlad(pp_load_pair(row + 2), w1, sum);
+        sum = pp_smlad(pp_load_pair(row + 4), w2, sum);
+        sum = pp_smlad(pp_load_pair(row + 6), w3, sum);
         if (pairs > 4u) {
             uint32_t i;
             for (i = 4; i < pairs; i++) {
-                sum = pp_smlad(pp_load_word(row + 2u * i), weights[i], sum);
+                sum = pp_smlad(pp_load_pair(row + 2u * i), weights[i], sum);
             }
         }
         *out = pp_requantise(sum, &to);
@@ -236,10 +236,10 @@ static void widen(const pp_layer *layer, const int8_t *from, uint32_t steps,
     const uint32_t channels = layer->in_channels;
     uint32_t step;
     for (step = 0; step < steps; step++) {
-        pp_pair *to = (pp_pair *)(void *)tile + 2u * step;
+        pp_word *to = (pp_word *)(void *)tile + 2u * step;
         const int8_t *const end = from + channels;
         for (; from < end; from += 4) {
-            const uint32_t word = pp_load_word(from);
+            const uint32_t word = *(const pp_word *)(const void *)from;
             to[0] = pp_add_pairs(pp_even_bytes(word), minus_zero);
             to[1] = pp_add_pairs(pp_odd_bytes(word), minus_zero);
             to += 2 * PP_TILE;
@@ -251,10 +251,10 @@ static inline void dot_tile(const int16_t *tile, const int8_t *weights,
                             uint32_t channels, int32_t sums[PP_TILE])
 {
     int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3], s4 = sums[4];
-    const pp_pair *x = (const pp_pair *)(const void *)tile;
+    const pp_word *x = (const pp_word *)(const void *)tile;
     const int8_t *const end = weights + channels;
     do {
-        const uint32_t word = pp_load_word(weights);
+        const uint32_t word = *(const pp_word *)(const void *)weights;
         const uint32_t even = pp_even_bytes(word);
         const uint32_t odd = pp_odd_bytes(word);
         s0 = pp_dot_four(&x, even, odd, s0);
@@ -320,8 +320,16 @@ static void run_pointwise(const pp_layer *layer, int8_t *activations, int16_t *t
             int32_t sums[PP_TILE] = {bias, bias, bias, bias, bias};
             /* a last tile that is not full also sums what its unused steps hold */
             dot_tile(tile, weights, in, sums);
-            for (step = 0; step < steps; step++) {
-                to[step * out] = pp_requantise(sums[step], &rescale);
+            if (steps == PP_TILE) { /* without a loop the sums stay in registers */
+                to[0] = pp_requantise(sums[0], &rescale);
+                to[out] = pp_requantise(sums[1], &rescale);
+                to[2u * out] = pp_requantise(sums[2], &rescale);
+                to[3u * out] = pp_requantise(sums[3], &rescale);
+                to[4u * out] = pp_requantise(sums[4], &rescale);
+            } else {
+                for (step = 0; step < steps; step++) {
+                    to[step * out] = pp_requantise(sums[step], &rescale);
+                }
             }
             to++;
             weights += in;

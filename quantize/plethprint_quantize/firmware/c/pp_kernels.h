@@ -19,6 +19,13 @@
 /* Longest depthwise filter, in taps. */
 #define PP_MAX_TAPS 16
 
+/* Weights that are read a word at a time. */
+#if defined(__GNUC__)
+#define PP_WORD_ALIGNED __attribute__((aligned(4)))
+#else
+#define PP_WORD_ALIGNED
+#endif
+
 typedef enum {
     PP_STEM,      /* one input channel, many filters */
     PP_DEPTHWISE, /* one filter per channel */

@@ -20,6 +20,8 @@ int main(void)
     int failed = 0;
     printf("%s, arithmetic: %s, workspace: %lu bytes\n", PP_MODEL_ID, pp_arithmetic(),
            (unsigned long)sizeof workspace);
+    failed += tell("the self-test passes before pp_init",
+                   (pp_self_test(&workspace) == PP_OK) ? 0u : 1u);
     failed += tell("bad arguments are refused", check_refusals(&workspace));
     failed += tell("golden windows give golden fingerprints", check_golden(&workspace));
     failed += tell("counts give golden fingerprints", check_stream(&workspace));

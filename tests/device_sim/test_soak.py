@@ -1,0 +1,143 @@
+"""The soak in short: two virtual minutes a fault, and that its witness can fail."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+pytest.importorskip("bumble", reason="needs the `sim` extra")
+
+from plethprint.ble.frame import PpgFrame
+from plethprint.block import Block
+from plethprint.cli.app import run
+from plethprint.package import ModelPackage
+from plethprint.timeline import Timeline
+from plethprint_sim.faults import FAULTS, Fault
+from plethprint_sim.soak import SoakResult, known_personalities, soak_one
+from plethprint_sim.soak_report import junit_xml, table_row
+
+# The tiny package is built in tests/sdk/conftest.py; its fixtures serve here as well.
+_spec = importlib.util.spec_from_file_location(
+    "_tiny_package", Path(__file__).parents[1] / "sdk" / "conftest.py"
+)
+assert _spec is not None
+assert _spec.loader is not None
+_tiny = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_tiny)
+signing_key, trusted, package = _tiny.signing_key, _tiny.trusted, _tiny.package
+_built_folder = _tiny._built_folder
+
+BY_NAME = {fault.name: fault for fault in FAULTS}
+COSTLY = {"MTU 23"}  # a frame for every sample: eight times the work
+OTHERS = [name for name in known_personalities() if name != "open"]
+
+
+def came_through(
+    personality: str, fault: Fault, minutes: float, package: Any
+) -> SoakResult:
+    result = soak_one(personality, fault, minutes, package)
+    assert result.passed, table_row(result)
+    return result
+
+
+@pytest.mark.parametrize("name", [fault.name for fault in FAULTS])
+def test_two_minutes_of_each_fault_leave_every_sample_accounted_for(
+    name: str, package: ModelPackage
+) -> None:
+    minutes = 0.5 if name in COSTLY else 2.0
+    result = came_through("open", BY_NAME[name], minutes, package)
+    stats = result.statistics
+    assert result.sent == stats["samples"] + stats["missing_samples"]
+    happened = {
+        "3 s stall, every 2 min": stats["stalls"],
+        "link drop, every 5 min": stats["reconnects"],
+        "reboot, every 10 min": stats["device_resets"],
+        "firmware overflow": stats["overflow_samples"],
+        "duplicated, reordered": stats["duplicates"] * stats["reordered"],
+        "lost by a host queue": stats["lost_samples"],
+        "clock +200 ppm": stats["clock_drift_ppm"] < -195,
+        "clock -200 ppm": stats["clock_drift_ppm"] > 195,
+        "battery death": result.outcome == "gave up",
+    }
+    assert happened.get(name, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("personality", OTHERS)
+@pytest.mark.parametrize("name", [fault.name for fault in FAULTS])
+def test_each_personality_comes_through_each_fault(
+    personality: str, name: str, package: ModelPackage
+) -> None:
+    came_through(personality, BY_NAME[name], 2.0, package)
+
+
+@pytest.mark.parametrize("personality", OTHERS)
+def test_each_personality_comes_through_a_lost_link(
+    personality: str, package: ModelPackage
+) -> None:
+    came_through(personality, BY_NAME["link drop, every 5 min"], 0.6, package)
+
+
+def test_a_host_that_hides_a_loss_does_not_come_through(
+    package: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push = Timeline.push
+
+    def forgetful(timeline: Timeline, frame: PpgFrame, arrival_s: float) -> list[Block]:
+        if frame.sequence < 200:
+            return push(timeline, frame, arrival_s)
+        if frame.sequence == 200:
+            return []
+        # As if the frame before had never been: the index closes up.
+        earlier = dataclasses.replace(
+            frame, first_index=frame.first_index - 16, sequence=frame.sequence - 1
+        )
+        return push(timeline, earlier, arrival_s)
+
+    monkeypatch.setattr(Timeline, "push", forgetful)
+    result = soak_one("open", BY_NAME["clean"], 1.0, package)
+    assert not result.passed
+    assert any("misplaced" in failure for failure in result.failures)
+
+
+def test_junit_tells_each_fault_and_what_was_wrong() -> None:
+    good = SoakResult("open", "clean", 2.0, "streamed", 10, 10, 0, 3)
+    bad = SoakResult("ring", "clean", 2.0, "streamed", 10, 9, None, failures=("1 <lost>",))
+    root = ElementTree.fromstring(junit_xml([good, bad]))
+    assert (root.get("tests"), root.get("failures")) == ("2", "1")
+    assert [suite.get("name") for suite in root] == ["soak.open", "soak.ring"]
+    failure = root.find(".//failure")
+    assert failure is not None
+    assert failure.get("message") == "1 <lost>"
+
+
+def test_the_command_writes_lines_and_junit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "soak.xml"
+    arguments = ["soak", "--minutes", "0.5", "--personality", "open", "--fault", "clean"]
+    arguments += ["--junit", str(report), "--json"]
+    assert run(arguments) == 0
+    (told,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert told["passed"]
+    assert told["sent"] == told["received"] > 3000
+    assert ElementTree.parse(report).getroot().get("tests") == "1"
+    assert run(["soak", "--personality", "nobody"]) == 2
+    assert run(["soak", "--fault", "nothing"]) == 2
+
+
+def test_thirty_two_wearables_at_once_lose_nothing(package: ModelPackage) -> None:
+    from plethprint_sim.many_wearables import stream_many
+
+    result = stream_many(32, seconds=12.0, package=package)
+    assert result.wearables == 32
+    assert result.missing_samples == 0
+    assert result.fingerprints == 32
+    assert np.isclose(result.samples, 32 * 12.0 * 125.0, rtol=0.05)
