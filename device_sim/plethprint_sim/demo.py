@@ -31,7 +31,7 @@ from plethprint_sim.stream import WearerStream
 from plethprint_sim.wearer import random_wearer
 from plethprint_sim.world import VirtualWorld
 
-__all__ = ["DemoOptions", "DemoReport", "DemoWindow", "run_demo"]
+__all__ = ["DemoOptions", "DemoReport", "DemoWindow", "run_demo", "worn"]
 
 HOP_S = 5.0
 _SELF_TEST_WINDOWS = 8
@@ -79,15 +79,15 @@ def run_demo(
     """
     package = ModelPackage.load(options.package)
     teacher = TeacherEncoder.load(options.teacher)
-    source, name, ecg_lead_s = _worn(options)
+    source, name, ecg_lead_s = worn(options)
     demo = _Demo(options, package, teacher, source, name, ecg_lead_s)
     demo.on_window, demo.on_event, demo.on_pulse = on_window, on_event, on_pulse
     run = virtual_time.run if options.virtual_time else asyncio.run
     return run(demo.run())
 
 
-def _worn(options: DemoOptions) -> tuple[SignalSource, str, float]:
-    """What is worn, its name, and by how much its ECG runs ahead of its PPG, seconds."""
+def worn(options: DemoOptions) -> tuple[SignalSource, str, float]:
+    """Give what is worn, its name, and by how much its ECG runs ahead of its PPG, s."""
     if options.replay is None:
         wearer = random_wearer(options.seed, rhythm=options.rhythm)
         rate_hz = PERSONALITIES[options.personality].sample_rate_hz

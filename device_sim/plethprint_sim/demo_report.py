@@ -33,6 +33,10 @@ class DemoOptions:
     """Seconds of streaming after which the wearer walks out of range once."""
     link_loss_s: float = 6.0
     """Seconds out of range; the wearable itself remembers two of them."""
+    firmware: Path | None = None
+    """Firmware pack to make the wearable of; of `plethprint_sim.on_device_demo` alone."""
+    fault: str | None = None
+    """Damage to that firmware, one of `plethprint_sim.native_firmware.FAULTS`."""
     package: Path | None = None
     """Model package; the shipped one when None."""
     teacher: Path | None = None

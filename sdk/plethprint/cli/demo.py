@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plethprint.cli.on_device import (
+    FaultOption,
+    FirmwareOption,
+    on_device_personality,
+    show,
+)
 from plethprint.cli.output import JsonOption, PackageOption, print_json, sparkline
 from plethprint.errors import MissingExtraError
 
@@ -104,6 +110,8 @@ def demo(
         float,
         typer.Option("--link-loss-s", min=0.0, max=3600.0, help="How long out of range."),
     ] = 6.0,
+    firmware: FirmwareOption = None,
+    fault: FaultOption = None,
     package: PackageOption = None,
     teacher: Annotated[
         Path | None, typer.Option(help="Folder of a teacher; default: the shipped one.")
@@ -118,9 +126,13 @@ def demo(
 
     Example: [bold]plethprint demo --seconds 60 --rhythm af --virtual-time[/bold]
     As a Verity Sense: [bold]plethprint demo --personality polar[/bold]
+    Made of firmware: [bold]plethprint demo --firmware fw --fault filter[/bold]
     """
     require_simulator("The demo")
     check_personality(personality)
+    personality = on_device_personality(personality, firmware, fault)
+    if firmware is not None and link_loss_at is not None:
+        raise typer.BadParameter("not with --firmware", param_hint="--link-loss-at")
     from plethprint_sim.demo import DemoOptions, run_demo
 
     options = DemoOptions(
@@ -134,9 +146,15 @@ def demo(
         seed=seed,
         link_loss_at_s=link_loss_at,
         link_loss_s=link_loss_s,
+        firmware=firmware,
+        fault=fault,
         package=package,
         teacher=teacher,
     )
+    if firmware is not None:
+        with _quieter():
+            made = show(options, as_json=as_json)
+        raise typer.Exit(int(made.fingerprints == 0))
     screen = None if as_json else _Screen(svg)
     with _quieter():
         if screen is None:

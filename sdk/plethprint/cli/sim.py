@@ -15,6 +15,12 @@ from plethprint.cli.demo import (
     check_personality,
     require_simulator,
 )
+from plethprint.cli.on_device import (
+    ON_DEVICE,
+    FaultOption,
+    FirmwareOption,
+    on_device_personality,
+)
 from plethprint.cli.output import JsonOption, PackageOption, print_json
 from plethprint.errors import LinkError, PackageError
 
@@ -53,6 +59,8 @@ def sim(
         float | None,
         typer.Option(min=0.0, max=1e8, help="Stop after this long; default: until Ctrl-C."),
     ] = None,
+    firmware: FirmwareOption = None,
+    fault: FaultOption = None,
     package: PackageOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,15 +71,19 @@ def sim(
 
     Example: [bold]plethprint sim --transport serial:/dev/ttyACM0,1000000 --rhythm af[/bold]
     A Verity Sense: [bold]plethprint sim --personality polar --transport usb:0[/bold]
+    Made of firmware, and checked: [bold]plethprint sim --firmware fw[/bold]
     """
     require_simulator("The virtual wearable")
     check_personality(personality)
+    personality = on_device_personality(personality, firmware, fault)
     source = _source(personality, rhythm, seed, replay)
-    options = {} if name is None else {"name": name}
+    options: dict[str, Any] = {} if name is None else {"name": name}
     if personality == "open":
         options |= _model(package)
+    if personality == ON_DEVICE:
+        options |= {"pack": firmware, "fault": fault}
     if transport is None:
-        _run(_look_at(personality, source, options, as_json))
+        _run(_look_at(personality, source, options, package, as_json))
         return
 
     def on_ready(wearable: Peripheral) -> None:
@@ -151,19 +163,24 @@ async def _serve(
 
 
 async def _look_at(
-    personality: str, source: SignalSource, options: dict[str, Any], as_json: bool
+    personality: str,
+    source: SignalSource,
+    options: dict[str, Any],
+    package: Path | None,
+    as_json: bool,
 ) -> None:
     from plethprint.session import connect
     from plethprint_sim.personalities import virtual_wearable
     from plethprint_sim.world import VirtualWorld
 
-    pair = True if personality == "open" else None  # others have nothing to pair for
+    is_open = personality in ("open", ON_DEVICE)
+    pair = True if is_open else None  # others have nothing to pair for
     async with (
         VirtualWorld(virtual_wearable(personality, source, **options)) as world,
-        connect(backend=world.backend, pair=pair) as wearable,
+        connect(backend=world.backend, pair=pair, package=package) as wearable,
     ):
         info = wearable.info
-        facts = {
+        facts: dict[str, Any] = {
             "personality": personality,
             "name": wearable.name,
             "address": wearable.address,
@@ -180,10 +197,16 @@ async def _look_at(
             "bits": info.bits,
             "model": info.model,
             "firmware": info.firmware,
-            "profile": ".".join(map(str, info.version)) if personality == "open" else None,
+            "profile": ".".join(map(str, info.version)) if is_open else None,
         }
+        check = await wearable.check_firmware() if personality == ON_DEVICE else None
+    if check is not None:
+        facts |= {"fault": check.fault, "check": check.sentences()}
     if as_json:
         print_json(facts)
-        return
-    for key, value in facts.items():
-        typer.echo(f"{key:<10} {value}")
+    else:
+        for key, value in facts.items():
+            for line in value if key == "check" else [value]:
+                typer.echo(f"{key:<10} {line}")
+    if check is not None and not check.ok:
+        raise typer.Exit(1)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from plethprint.live_fingerprints import LiveFingerprint
+    from plethprint.fingerprint import Fingerprint
     from plethprint.session import Wearable
     from plethprint.store import FingerprintStore
     from plethprint.store.lsl import LslOutlet
@@ -40,15 +40,16 @@ class LogSink:
         self.appended = 0
         """Fingerprints written so far."""
 
-    async def take(self, fingerprint: LiveFingerprint, wearable: Wearable) -> None:
+    async def take(self, fingerprint: Fingerprint, wearable: Wearable) -> None:
         """Write one fingerprint; it is on the disk when this returns."""
         from plethprint.store import StoredFingerprint
 
         rate_hz = wearable.sample_rate_hz
         device_time_s: float | None = getattr(fingerprint, "device_time_s", None)
-        if device_time_s is None and rate_hz:
+        first_index: float | None = getattr(fingerprint, "first_index", None)
+        if device_time_s is None and first_index is not None and rate_hz:
             # The index counts every sample period since power-on: the device's own clock.
-            device_time_s = fingerprint.first_index / rate_hz
+            device_time_s = first_index / rate_hz
         row = StoredFingerprint(
             fingerprint,
             wearer=self._wearer,
@@ -83,7 +84,7 @@ class LslSink:
         self._outlet: LslOutlet | None = None
         self._sent = 0
 
-    async def take(self, fingerprint: LiveFingerprint, wearable: Wearable) -> None:
+    async def take(self, fingerprint: Fingerprint, wearable: Wearable) -> None:
         """Send one fingerprint."""
         if self._outlet is None:
             from plethprint.store.lsl import LslOutlet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,10 +21,11 @@ from plethprint.cli.output import (
 from plethprint.cli.recorder import Recorder
 from plethprint.cli.sinks import LogSink, LslSink, Sink
 from plethprint.cli.store_options import KeyFileOption, open_store
+from plethprint.errors import ProtocolError
 
 if TYPE_CHECKING:
     from plethprint.ble.scan import BluetoothBackend
-    from plethprint.live_fingerprints import LiveFingerprint
+    from plethprint.fingerprint import Fingerprint
     from plethprint.polarity import Polarity
     from plethprint.session import Wearable
 
@@ -55,6 +56,13 @@ def stream(
         float | None,
         typer.Option(min=0.0, max=1e8, help="Stop after this long; default: until Ctrl-C."),
     ] = None,
+    on_device: Annotated[
+        bool,
+        typer.Option(
+            "--on-device",
+            help="Check the wearable's firmware, then take what it fingerprints itself.",
+        ),
+    ] = False,
     record: Annotated[
         Path | None, typer.Option(help="Keep the raw PPG in this .npz or .edf.")
     ] = None,
@@ -99,6 +107,8 @@ def stream(
     for option, name_ in ((key_file, "--key-file"), (keep_days, "--keep-days")):
         if store is None and option is not None:
             raise typer.BadParameter("means nothing without --store", param_hint=name_)
+    if on_device and polarity is not None:
+        raise typer.BadParameter("not with --on-device", param_hint="--polarity")
     recorder = None if record is None else Recorder(record)
     sinks: list[Sink] = [LslSink()] if lsl else []
     if store is not None:
@@ -110,6 +120,7 @@ def stream(
             sinks=sinks,
             recorder=recorder,
             as_json=as_json,
+            on_device=on_device,
             hop_s=hop_s,
             polarity=None if polarity is None else polarity_named(polarity),
             seconds=seconds,
@@ -128,6 +139,7 @@ async def follow(
     recorder: Recorder | None = None,
     sinks: Sequence[Sink] = (),
     as_json: bool = False,
+    on_device: bool = False,
     hop_s: float = 5.0,
     polarity: Polarity | None = None,
     seconds: float | None = None,
@@ -144,6 +156,9 @@ async def follow(
         Get every fingerprint before it is printed; closed in the end.
     as_json : bool
         One JSON object per line instead of text.
+    on_device : bool
+        Take the fingerprints that the wearable makes itself, and no raw PPG for them; none
+        from one whose firmware does not pass `Wearable.check_firmware`.
     hop_s : float
         Seconds from one window to the next.
     polarity : {1, -1, "auto"}, optional
@@ -152,19 +167,30 @@ async def follow(
         Stop after this long.
     backend : BluetoothBackend, optional
         Another Bluetooth stack than the operating system's.
+
+    Raises
+    ------
+    ProtocolError
+        With `on_device`: the check found the wearable's firmware at fault.
     """
     from plethprint.session import connect
 
     async with connect(backend=backend, **how) as wearable, _closing(sinks):
         typer.echo(_greeting(wearable), err=True)
+        if on_device:
+            await _demand_sound(wearable)
+            prints: AsyncGenerator[Fingerprint, None] = wearable.device_fingerprints(hop_s)
+        else:
+            prints = wearable.fingerprints(hop_s, polarity=polarity)
         async with _recording(recorder, wearable):
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(
-                    _print_all(wearable, hop_s, polarity, sinks, as_json), seconds
+                    _print_all(wearable, prints, sinks, as_json), seconds
                 )
         stats = wearable.stats
+    made = f"{stats.device_fingerprints} fingerprints of its own, " if on_device else ""
     typer.echo(
-        f"{stats.frames} frames, missing samples {stats.missing_samples}, "
+        f"{made}{stats.frames} frames, missing samples {stats.missing_samples}, "
         f"link gaps {stats.link_gaps}, reconnects {stats.reconnects}",
         err=True,
     )
@@ -172,12 +198,11 @@ async def follow(
 
 async def _print_all(
     wearable: Wearable,
-    hop_s: float,
-    polarity: Polarity | None,
+    prints: AsyncIterator[Fingerprint],
     sinks: Sequence[Sink],
     as_json: bool,
 ) -> None:
-    async for fingerprint in wearable.fingerprints(hop_s, polarity=polarity):
+    async for fingerprint in prints:
         for sink in sinks:
             await sink.take(fingerprint, wearable)
         if as_json:
@@ -215,8 +240,20 @@ def _greeting(wearable: Wearable) -> str:
     return f"connected to {wearable.name or wearable.address} ({security}), Ctrl-C ends it"
 
 
-def _fields(fingerprint: LiveFingerprint, wearable: Wearable) -> dict[str, Any]:
+async def _demand_sound(wearable: Wearable) -> None:
+    check = await wearable.check_firmware()
+    for sentence in check.sentences():
+        typer.echo(sentence, err=True)
+    if not check.ok:
+        raise ProtocolError(
+            f"the wearable's firmware is at fault: {check.fault}; its fingerprints are "
+            "not taken (without --on-device they are made here)"
+        )
+
+
+def _fields(fingerprint: Fingerprint, wearable: Wearable) -> dict[str, Any]:
     stats = wearable.stats
+    # One that the wearable made knows neither its sample nor its gaps.
     return {
         "start": fingerprint.start,
         "duration_s": fingerprint.duration_s,
@@ -224,20 +261,20 @@ def _fields(fingerprint: LiveFingerprint, wearable: Wearable) -> dict[str, Any]:
         "quality_reason": fingerprint.quality_reason,
         "flagged": fingerprint.flagged,
         "missing": fingerprint.missing,
-        "gap_fraction": fingerprint.gap_fraction,
+        "gap_fraction": getattr(fingerprint, "gap_fraction", None),
         "heart_rate_bpm": fingerprint.heart_rate_bpm,
         "inverted": fingerprint.inverted,
         "model": fingerprint.model,
         "scale": fingerprint.scale,
         "vector": fingerprint.vector,
-        "first_index": fingerprint.first_index,
+        "first_index": getattr(fingerprint, "first_index", None),
         "missing_samples": stats.missing_samples,
         "link_gaps": stats.link_gaps,
         "statistics": stats.to_dict(),
     }
 
 
-def _line(fingerprint: LiveFingerprint, wearable: Wearable) -> str:
+def _line(fingerprint: Fingerprint, wearable: Wearable) -> str:
     from datetime import datetime
 
     moment = datetime.fromtimestamp(fingerprint.start).astimezone()
