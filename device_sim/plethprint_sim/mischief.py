@@ -68,6 +68,7 @@ class _Tampered:
         self._mischief = mischief
         self._next: Any = pump.next_output
         self._ready: deque[Output] = deque()
+        self._held: Output | None = None  # waits for the one that it lets pass
         pump.next_output = self._tampered  # type: ignore[method-assign]
 
     def _tampered(self) -> Output | None:
@@ -76,6 +77,10 @@ class _Tampered:
         output: Output | None = self._next()
         if output is None:
             return None
+        if self._held is not None:
+            self._ready.append(self._held)
+            self._held = None
+            return output
         mischief, dice = self._mischief, self._mischief._dice
         if dice.random() < mischief._lose:
             mischief.lost += 1
@@ -84,9 +89,7 @@ class _Tampered:
             mischief.repeated += 1
             self._ready.append(output)
         elif dice.random() < mischief._swap:
-            following: Output | None = self._next()
-            if following is not None:
-                mischief.swapped += 1
-                self._ready.append(output)
-                return following
+            mischief.swapped += 1
+            self._held = output
+            return self._tampered()
         return output
