@@ -193,6 +193,7 @@ def test_the_last_phase_resumes_with_the_very_same_losses_wherever_it_was_cut(
         assert second.quantized.ranges() == whole.quantized.ranges()
 
 
+@pytest.mark.timeout(600)  # two processes, on a machine that may be busy
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_after_kill_9_in_the_last_phase_the_weights_are_those_of_an_uninterrupted_run(
     tmp_path: Path, sets: dict[str, WindowSet]
