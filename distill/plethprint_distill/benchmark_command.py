@@ -34,7 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher", type=Path, default=_TEACHER, help="teacher.npz; default: the shipped"
     )
-    parser.add_argument("--student", type=Path, help="distillation folder: the float row")
+    parser.add_argument(
+        "--student",
+        type=Path,
+        help="distillation folder or .npz: the float row; default: the shipped package's",
+    )
     parser.add_argument("--tasks", nargs="+", metavar="NAME", help="only these tasks")
     parser.add_argument("--outcomes", type=Path, help="CSV of record,died for mortality")
     parser.add_argument(
@@ -68,6 +72,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
         random_students,
         teacher_embedders,
     )
+    from plethprint_distill.evaluate import FLOAT_STUDENTS
     from plethprint_distill.evaluation_sets import SETS
     from plethprint_distill.labelled_windows import Library, corpus_folders
     from plethprint_distill.tasks import TASKS
@@ -91,8 +96,9 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
     teacher, teacher_rows = teacher_embedders(arguments.teacher)
     notes: list[str] = []
     embedders = [*teacher_rows, int8_student(package)]
-    if arguments.student is not None:
-        embedders.append(float_student(arguments.student))
+    kept = FLOAT_STUDENTS / f"{package.path.name}.npz"
+    if arguments.student is not None or kept.is_file():
+        embedders.append(float_student(arguments.student or kept))
     preset = "mini" if "mini" in package.manifest.name else "micro"
     embedders += random_students(preset)
     embedders += control_embedders(notes)

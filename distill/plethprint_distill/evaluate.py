@@ -29,6 +29,7 @@ from plethprint_distill.teacher import M2AE
 from plethprint_distill.windows import WindowSet
 
 __all__ = [
+    "FLOAT_STUDENTS",
     "evaluate",
     "load_student",
     "onnx_vectors",
@@ -42,14 +43,22 @@ Float32Array = npt.NDArray[np.float32]
 _RATE = TARGETS.index("log_heart_rate")
 
 
+FLOAT_STUDENTS = Path(__file__).with_name("float_students")
+"""Float students of the packages that ship, ``NAME_vVERSION.npz``: int8 keeps no way back."""
+
+
 def load_student(folder: Path) -> Student:
-    """The student of a distillation folder.
+    """The student of a distillation folder, or of an ``.npz`` as `FLOAT_STUDENTS` holds.
 
     Raises
     ------
     PackageIncompatibleError
         If there is none, or it does not fit its own configuration.
     """
+    if folder.suffix == ".npz":
+        from plethprint_distill.control_weights import load_control
+
+        return load_control(folder)[0]
     try:
         state = torch.load(folder / "student.pt", map_location="cpu", weights_only=True)
         blocks = tuple((int(w), int(s)) for w, s in state["student"]["blocks"])
