@@ -44,7 +44,7 @@ _RATE = TARGETS.index("log_heart_rate")
 
 
 FLOAT_STUDENTS = Path(__file__).with_name("float_students")
-"""Float students of the packages that ship, ``NAME_vVERSION.npz``: int8 keeps no way back."""
+"""Float students of packages that ship, ``NAME_vVERSION.npz``: int8 keeps no way back."""
 
 
 def load_student(folder: Path) -> Student:
