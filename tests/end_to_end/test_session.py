@@ -766,7 +766,7 @@ def test_legacy_pairing_is_a_downgrade_and_refused(
         config.sc = False
         return config
 
-    monkeypatch.setattr("plethprint_sim.wearable.just_works", legacy)
+    monkeypatch.setattr("plethprint_sim.peripheral.just_works", legacy)
 
     async def refused(world: VirtualWorld) -> None:
         with pytest.raises(UnencryptedLinkError, match="LE Secure Connections"):

@@ -119,3 +119,22 @@ def test_without_anything_frames_are_taken_to_follow_each_other() -> None:
     assert [index.by_order(1) for _ in range(3)] == [0, 1, 2]
     index.new_link()
     assert index.by_order(1) == 0
+
+
+def test_a_clock_that_went_back_over_a_new_link_begins_the_index_afresh() -> None:
+    index = SampleIndex(50.0)
+    before = [index.by_time(10, last_s=5.18 + 0.2 * k) for k in range(60)]
+    assert before == list(range(0, 600, 10))
+    index.new_link()
+    # The device rebooted: its clock passes the same moments once more.
+    after = [index.by_time(10, last_s=2.18 + 0.2 * k) for k in range(60)]
+    assert after == before
+    assert index.period_s == pytest.approx(0.02, rel=1e-3)
+
+
+def test_a_clock_that_ran_on_over_a_new_link_tells_what_is_absent() -> None:
+    index = SampleIndex(50.0)
+    for k in range(20):
+        index.by_time(10, last_s=5.18 + 0.2 * k)
+    index.new_link()
+    assert index.by_time(10, last_s=5.18 + 0.2 * 29) == 290

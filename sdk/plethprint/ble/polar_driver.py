@@ -52,6 +52,8 @@ class PolarDriver(PlainDriver):
         """Go on counting where the link before ended: the device's clock ran on."""
         if isinstance(before, PolarDriver):
             self._index, self._rate_hz = before._index, before._rate_hz
+            if self._index is not None:
+                self._index.new_link()
 
     async def open(self) -> None:
         """Read what it can do and what it streams."""

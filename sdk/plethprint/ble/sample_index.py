@@ -89,8 +89,15 @@ class SampleIndex:
         """Place a frame by the device time of its last sample, seconds.
 
         A frame straight after another one gets the index straight after it, although
-        clock and rate are not exact; only what does not fit is taken for a hole.
+        clock and rate are not exact; only what does not fit is taken for a hole. A time
+        that went back over a new link is another boot of the device: all begins afresh.
         """
+        went_back = bool(self._anchors) and last_s < self._anchors[-1].last_s
+        if self._is_new_link and went_back:
+            self._anchors.clear()
+            self._order.clear()
+            self._run = None
+        self._is_new_link = False
         at = bisect.bisect_right(self._anchors, last_s, key=lambda anchor: anchor.last_s)
         if not self._anchors:
             end = samples
