@@ -74,7 +74,6 @@ class LiveStream:
         self._start_cut_short = False  # START may have reached it: nobody waited to hear
         self._wanted: object | None = None  # stands for the stream whose frames are taken
         self._dropped = 0
-        self._exchanged = 0
         self._exchanges = TimeExchanges(self._on_exchange, seed=options.backoff.seed)
 
     @property
@@ -96,19 +95,18 @@ class LiveStream:
     @property
     def statistics(self) -> StreamStatistics:
         """Counts up to now."""
-        statistics = StreamStatistics.of(
+        return StreamStatistics.of(
             self._timeline,
+            tells_loss=self._format is None or self._format.tells_loss,
             reconnects=self._keeper.reconnects,
             stalls=self._silence.stalls,
             decode_errors=self._intake.decode_errors + self._device_prints.decode_errors,
             device_fingerprints=self._device_prints.received,
             dropped_fingerprints=self._device_prints.dropped,
             dropped_frames=self._dropped + sum(queue.dropped for queue in self._queues),
-            time_exchanges=self._exchanged,
+            time_exchanges=self._exchanges.count,
             stream_sha256=self._intake.sha256,
         )
-        told = self._format is None or self._format.tells_loss
-        return statistics if told else statistics.with_losses_unknown()
 
     @property
     def stream_clock(self) -> StreamClock | None:
@@ -194,9 +192,8 @@ class LiveStream:
     async def _stop_fingerprints(self) -> None:
         prints = self._device_prints
         connection = self._keeper.last_connection
-        if prints.hop_s is None or connection is None:
-            return
-        if self._keeper.is_watched and prints.has_consumers:
+        wanted = self._keeper.is_watched and prints.has_consumers
+        if prints.hop_s is None or connection is None or wanted:
             return
         with contextlib.suppress(PlethprintError):
             await prints.stop(connection.driver)
@@ -272,7 +269,6 @@ class LiveStream:
 
     def _on_exchange(self, exchange: TimeExchange) -> None:
         if self._timeline is not None:
-            self._exchanged += 1
             self._timeline.observe_exchange(exchange)
 
     def _hand_out(self, blocks: Sequence[Block]) -> None:

@@ -74,19 +74,22 @@ class StreamStatistics:
     """SHA-256 over the payload of every PPG notification, in order of arrival."""
 
     @classmethod
-    def of(cls, timeline: Timeline | None, **others: Any) -> StreamStatistics:
+    def of(
+        cls, timeline: Timeline | None, *, tells_loss: bool = True, **others: Any
+    ) -> StreamStatistics:
         """What a timeline has counted and learnt so far, and what others have."""
         if timeline is None:
             return cls(**others)
         clock = timeline.clock
         drift_ppm, within_s = clock.drift_uncertainty_ppm, clock.uncertainty_s
-        return cls(
+        statistics = cls(
             **asdict(timeline.counts),
             clock_drift_ppm=clock.drift_ppm,
             clock_drift_uncertainty_ppm=drift_ppm if math.isfinite(drift_ppm) else None,
             clock_uncertainty_s=within_s if math.isfinite(within_s) else None,
             **others,
         )
+        return statistics if tells_loss else statistics.with_losses_unknown()
 
     def with_losses_unknown(self) -> StreamStatistics:
         """Return the same counts without those that nobody can know."""

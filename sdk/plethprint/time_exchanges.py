@@ -57,6 +57,8 @@ class TimeExchanges:
         self._on_exchange = on_exchange
         self._rng = random.Random(seed)
         self._task: asyncio.Task[None] | None = None
+        self.count = 0
+        """Questions answered so far."""
 
     def begin(self, driver: object) -> None:
         """Ask on this link from now on, if its driver can; no more on the one before."""
@@ -80,4 +82,6 @@ class TimeExchanges:
             await asyncio.sleep(wait_s)
             # A question without an answer is no news: the watchdog sees to the link.
             with contextlib.suppress(PlethprintError):
-                self._on_exchange(await driver.exchange_time())
+                exchange = await driver.exchange_time()
+                self.count += 1
+                self._on_exchange(exchange)
