@@ -134,7 +134,9 @@ def sweep(
     judged = {n: w for n, w in judged.items() if len(w)}
     if not judged:
         raise TrainingError("no windows of people who judge: the sweep needs bidmc")
-    targets = teacher_targets(teacher, fit, folder / "targets")
+    # Of everybody, as a distillation keeps them: its folder of targets serves here too.
+    whole = teacher_targets(teacher, held, folder / "targets")
+    targets = {n: v[~judges[n]] for n, v in whole.items()}
     truth = {n: fingerprints(teacher, w, ("ppg",)) for n, w in judged.items()}
     probe = _some(fit["bidmc"], np.arange(len(fit["bidmc"]))) if "bidmc" in fit else None
     rows = []
