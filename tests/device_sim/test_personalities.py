@@ -53,7 +53,9 @@ def play(scenario: Callable[[VirtualWorld, BleakClient], Any], wearable: Any) ->
     return virtual_time.run(whole())
 
 
-@pytest.mark.parametrize("personality", PERSONALITIES)
+@pytest.mark.parametrize(
+    "personality", [name for name, what in PERSONALITIES.items() if not what.needs]
+)
 def test_every_personality_has_the_services_of_the_sig_beside_it(personality: str) -> None:
     async def scenario(_: VirtualWorld, client: BleakClient) -> set[str]:
         return {service.uuid[4:8] for service in client.services}
@@ -73,8 +75,9 @@ def test_an_installed_backend_serves_programs_that_know_nothing_of_it() -> None:
 @pytest.mark.parametrize(
     ("personality", "options", "match"),
     [
-        ("morse", {}, "known: open, polar, muse"),
+        ("morse", {}, "known: open, open-ondevice, polar, muse"),
         ("polar", {"model": "h10"}, "unknown Polar model"),
+        ("open-ondevice", {}, "not made without pack="),
     ],
 )
 def test_what_there_is_none_of_is_refused(

@@ -26,12 +26,14 @@ class VirtualPersonality:
     """Class of the wearable."""
     sample_rate_hz: float
     """Rate that a source for it should have."""
+    needs: str = ""
+    """Argument that its class cannot do without."""
 
 
 PERSONALITIES: dict[str, VirtualPersonality] = {
     "open": VirtualPersonality("plethprint_sim.wearable", "VirtualWearable", 125.0),
     "open-ondevice": VirtualPersonality(
-        "plethprint_sim.personalities.ondevice", "OnDeviceWearable", 125.0
+        "plethprint_sim.personalities.ondevice", "OnDeviceWearable", 125.0, needs="pack"
     ),
     "polar": VirtualPersonality("plethprint_sim.personalities.polar", "VirtualPolar", 55.0),
     "muse": VirtualPersonality("plethprint_sim.personalities.muse", "VirtualMuse", 64.0),
@@ -73,5 +75,7 @@ def virtual_wearable(personality: str, source: Any, **options: Any) -> Periphera
         known = ", ".join(PERSONALITIES)
         raise ValueError(f"unknown personality {personality!r}; known: {known}")
     what = PERSONALITIES[personality]
+    if what.needs and what.needs not in options:
+        raise ValueError(f"a wearable {personality!r} is not made without {what.needs}=")
     made: Peripheral = getattr(import_module(what.module), what.made_by)(source, **options)
     return made
