@@ -46,6 +46,8 @@ def draw_card_figures(
         corpus whose windows are pairs.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # A corpus of ECG alone has no part in what a PPG gives.
+    test = {n: w for n, w in test.items() if np.asarray(w.has_ppg).any()}
     paired = {
         name: w.take(np.flatnonzero(np.asarray(w.has_ecg & w.has_ppg)))
         for name, w in test.items()
@@ -112,7 +114,9 @@ def draw_map(
         flat = (vectors - vectors.mean(axis=0)) @ axes_of[:2].T
         for line, (colour, scale) in enumerate(((rate, "viridis"), (who % 20, "tab20"))):
             axes = figure.add_subplot(2, 3, 3 * line + column + 1)
-            points = axes.scatter(*flat.T, c=colour, cmap=scale, s=5, linewidths=0)
+            points = axes.scatter(
+                *flat.T, c=colour, cmap=scale, s=5, linewidths=0, rasterized=True
+            )
             axes.tick_params(labelsize=6)
             if line == 0:
                 axes.set_title(name, fontsize=8)
@@ -153,6 +157,7 @@ def draw_parity(
             mincnt=1,
             bins="log",
             cmap="magma_r",
+            rasterized=True,
         )
         axes.axline((0.0, 0.0), slope=1.0, color="0.5", linewidth=0.8)
         axes.set_title(f"{name}: cosine of two windows", fontsize=8)

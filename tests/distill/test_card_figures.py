@@ -22,12 +22,12 @@ def test_the_same_models_give_the_same_pictures(
     shape = TeacherConfig(width=32, heads=2, encoder_layers=1, decoder_layers=1, dim=16)
     teacher = M2AE(shape).eval()
     student = Student(StudentConfig(stem_channels=8, blocks=((16, 2),), dim=16)).eval()
-    test = {k: sets[k] for k in ("stress_predict", "virtual")}
+    test = {k: sets[k] for k in ("cinc2017", "stress_predict", "virtual")}
     said: list[str] = []
     first = draw_card_figures(teacher, student, test, tmp_path / "a", say=said.append)
     second = draw_card_figures(teacher, student, test, tmp_path / "b")
     assert [path.name for path in first] == ["painted.svg", "map.svg", "parity.svg"]
-    # One corpus has no ECG: pairs are of the other.
+    # One corpus has no ECG and one no PPG: pairs are of the third.
     assert "virtual" in said[0]
     assert "stress_predict" not in said[0]
     for a, b in zip(first, second, strict=True):
