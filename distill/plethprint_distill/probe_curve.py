@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from plethprint.errors import TrainingError
 from plethprint_distill.benchmark import run_benchmark
 from plethprint_distill.checkpoint import load_teacher
@@ -22,6 +20,7 @@ from plethprint_distill.embedder import Embedder
 from plethprint_distill.labelled_windows import Library
 from plethprint_distill.space import effective_rank, fingerprints, settle_space
 from plethprint_distill.tasks.task import FIGURES, Task
+from plethprint_distill.teacher import M2AE
 from plethprint_distill.windows import WindowSet
 
 __all__ = ["PROBED", "ProbePoint", "draw_probe_curve", "probe_curve"]
@@ -105,12 +104,12 @@ def probe_curve(
     return points
 
 
-def _row(name: str, teacher: torch.nn.Module) -> Embedder:
+def _row(name: str, teacher: M2AE) -> Embedder:
     return Embedder(
         name,
         "ours",
         "ppg",
-        lambda windows: fingerprints(teacher, windows, ("ppg",)),  # type: ignore[arg-type]
+        lambda windows: fingerprints(teacher, windows, ("ppg",)),
     )
 
 
