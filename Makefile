@@ -18,6 +18,7 @@ STUDENT_PACKAGE = plethprint-micro_v2
 MODELS    = --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --student $(RUNS)/student
 READ_ID   = $(TRAIN_BIN)/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["model"])'
 READ_KEY  = $(TRAIN_BIN)/python -c 'import json; from plethprint import signature as s; print(json.dumps([s.public_key_hex(s.load_or_create_signing_key())]))'
+PREPARE_ARGS ?=
 PRETRAIN_ARGS ?=
 DISTILL_ARGS  ?=
 DEMO_ARGS ?=
@@ -119,7 +120,7 @@ $(TRAIN_VENV)/.train: pyproject.toml
 train: $(TRAIN_VENV)/.train  ## train and quantise the shipped package (hours; resumes)
 	@test -d $(DATA) || echo "no folder $(DATA): training on virtual wearers alone (DATA=folder of corpora)"
 	@echo "==> windows of the corpora and of virtual wearers -> $(RUNS)/windows"
-	@$(DISTILL) prepare --data $(DATA) --out $(RUNS)/windows
+	@$(DISTILL) prepare --data $(DATA) --out $(RUNS)/windows $(PREPARE_ARGS)
 	@echo "==> teacher -> $(RUNS)/teacher"
 	@$(DISTILL) pretrain --windows-dir $(RUNS)/windows --out $(RUNS)/teacher $(PRETRAIN_ARGS)
 	@echo "==> student -> $(RUNS)/student"

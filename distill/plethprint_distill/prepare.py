@@ -156,6 +156,8 @@ def load_training_sets(
 ) -> dict[str, WindowSet]:
     """The prepared sets without the people held out (or, with `test`, only those).
 
+    Of virtual wearers nobody is held out: where no corpus was prepared, `test` gives none.
+
     Recordings as other sensors would have taken them train, and never test. With
     `context`, windows keep the half second before and behind that crops are cut from.
     """
@@ -171,6 +173,6 @@ def load_training_sets(
         part = whole.take(mask)
         if len(part):
             sets[name] = part if context else part.centred()
-    if not sets:
+    if not sets and not test:
         raise RecordingError(f"{folder} holds no prepared window set")
     return sets

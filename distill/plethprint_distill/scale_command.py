@@ -119,6 +119,9 @@ def _figures(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.windows import apart
 
     held_out = load_training_sets(arguments.windows_dir, test=True)
+    if not held_out:
+        _LOGGER.warning("no corpus, nobody held out: no pictures")
+        return {"figures": []}
     drawn = draw_card_figures(
         load_teacher(arguments.teacher),
         load_student(arguments.student),
