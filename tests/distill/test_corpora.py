@@ -112,6 +112,12 @@ def test_a_torn_file_and_an_empty_folder_give_one_sentence(tmp_path: Path) -> No
         load_training_sets(tmp_path)
 
 
+def test_of_virtual_wearers_nobody_is_held_out(tmp_path: Path, virtual: WindowSet) -> None:
+    virtual.save(tmp_path / "virtual")
+    assert set(load_training_sets(tmp_path)) == {"virtual"}
+    assert load_training_sets(tmp_path, test=True) == {}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
