@@ -34,12 +34,20 @@ from plethprint_distill.tasks.task import (
 from plethprint_distill.teacher import M2AE
 from plethprint_distill.windows import WindowSet, concatenate
 
-__all__ = ["MACRO_ABOUT", "Benchmark", "macro_average", "run_benchmark", "skill"]
+__all__ = [
+    "FIT_SETS",
+    "MACRO_ABOUT",
+    "Benchmark",
+    "macro_average",
+    "run_benchmark",
+    "skill",
+]
 
 _LOGGER = logging.getLogger(__name__)
 
 _FIT_WINDOWS = 2048
-_FIT_SETS = ("bidmc", "uci_cuffless", "stress_predict")
+FIT_SETS = ("bidmc", "uci_cuffless", "stress_predict")
+"""Sets whose training people rows look at that must look at some first."""
 
 MACRO_ABOUT = (
     "Skill of a row in a task: 2 AUROC - 1 for classes, 1 - MAE / MAE of the training mean "
@@ -224,14 +232,14 @@ def macro_average(results: Sequence[TaskResult]) -> tuple[list[Row], list[str]]:
 def _fit_windows(library: Library) -> WindowSet:
     """Windows of training people, without labels, for what must look at some first."""
     parts = []
-    for name in _FIT_SETS:
+    for name in FIT_SETS:
         if not library.missing(name):
             whole = library.get(name).windows
             chosen = training_mask(np.asarray(whole.person), np.asarray(whole.record))
             rows = np.flatnonzero(chosen & np.asarray(whole.has_ppg))
             person = np.asarray(whole.person)
             parts.append(
-                whole.take(thinned(rows, person, _FIT_WINDOWS // len(_FIT_SETS), seed=0))
+                whole.take(thinned(rows, person, _FIT_WINDOWS // len(FIT_SETS), seed=0))
             )
     if not any(len(part) for part in parts):
         virtual = library.get("virtual").windows

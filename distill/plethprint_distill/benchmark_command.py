@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from plethprint.errors import PlethprintError, RecordingError
+from plethprint.errors import PlethprintError
 from plethprint.package import MODELS_FOLDER, ModelPackage
 from plethprint.teacher import DEFAULT_TEACHER
 
@@ -50,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("runs/evaluation"),
         help="where prepared windows are kept; default runs/evaluation",
     )
+    parser.add_argument(
+        "--jobs", type=int, help="processes that share the tasks; default: one a core"
+    )
     parser.add_argument("--draws", type=int, default=1000, help="bootstrap draws")
     parser.add_argument("--report", type=Path, help="HTML page to write")
     parser.add_argument(
@@ -61,54 +64,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
     """Run the tasks; JSON-able with --json, tables of text otherwise."""
-    from plethprint_distill.benchmark import Benchmark, run_benchmark
+    from plethprint_distill.benchmark import Benchmark
     from plethprint_distill.benchmark_markdown import markdown_tables
+    from plethprint_distill.benchmark_plan import BenchmarkPlan, run_plan
     from plethprint_distill.benchmark_report import html_report
-    from plethprint_distill.embedder import (
-        baseline_embedders,
-        control_embedders,
-        float_student,
-        int8_student,
-        random_students,
-        teacher_embedders,
-    )
-    from plethprint_distill.evaluate import FLOAT_STUDENTS
-    from plethprint_distill.evaluation_sets import SETS
-    from plethprint_distill.labelled_windows import Library, corpus_folders
     from plethprint_distill.tasks import TASKS
 
     began = time.monotonic()
     if arguments.draws < 2:
         raise PlethprintError(f"--draws takes 2 or more, not {arguments.draws}")
-    tasks = {task.name: task for task in TASKS}
-    chosen = arguments.tasks or list(tasks)
-    if unknown := [name for name in chosen if name not in tasks]:
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise PlethprintError(f"--jobs takes 1 or more, not {arguments.jobs}")
+    known = [task.name for task in TASKS]
+    if unknown := [name for name in arguments.tasks or () if name not in known]:
         raise PlethprintError(
-            f"there is no task {', '.join(unknown)}; known are {', '.join(tasks)}"
+            f"there is no task {', '.join(unknown)}; known are {', '.join(known)}"
         )
-    folders = corpus_folders(arguments.corpus)
-    makers = {**SETS, **_outcomes(arguments)}
     for path in (arguments.report, arguments.markdown):
         if path is not None and not path.parent.is_dir():
             # Told now, not after half an hour of work.
             raise PlethprintError(f"{path.parent} is not a folder")
+    plan = BenchmarkPlan(
+        teacher=arguments.teacher,
+        package=arguments.package,
+        student=arguments.student,
+        corpora=tuple(arguments.corpus),
+        cache=arguments.cache,
+        outcomes=arguments.outcomes,
+        outcomes_corpus=arguments.outcomes_corpus,
+        draws=arguments.draws,
+    )
     package = ModelPackage.load(arguments.package)
-    teacher, teacher_rows = teacher_embedders(arguments.teacher)
-    notes: list[str] = []
-    embedders = [*teacher_rows, int8_student(package)]
-    kept = FLOAT_STUDENTS / f"{package.path.name}.npz"
-    if arguments.student is not None or kept.is_file():
-        embedders.append(float_student(arguments.student or kept))
-    preset = "mini" if "mini" in package.manifest.name else "micro"
-    embedders += random_students(preset)
-    embedders += control_embedders(notes)
-    # The random nets above stand for all: batch norm as it starts, and set on windows.
-    embedders += (e for e in baseline_embedders(notes) if "random_cnn" not in e.name)
-    for note in notes:
-        _LOGGER.warning("%s", note)
 
     def write(found: Benchmark) -> None:
-        found.notes = notes
         found.facts = {
             "package": package.model_id,
             "teacher": arguments.teacher.parent.name + "/" + arguments.teacher.name,
@@ -121,30 +109,9 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
             text = markdown_tables(found.to_dict())
             arguments.markdown.write_text(text, encoding="utf-8")
 
-    found = run_benchmark(
-        Library(folders, makers, arguments.cache),
-        embedders,
-        [tasks[name] for name in chosen],
-        teacher=teacher,
-        draws=arguments.draws,
-        so_far=write,
-    )
+    found = run_plan(plan, arguments.tasks, jobs=arguments.jobs, so_far=write)
     write(found)
     return found.to_dict() if arguments.json else text_report(found.to_dict())
-
-
-def _outcomes(arguments: argparse.Namespace) -> dict[str, Any]:
-    from plethprint_distill.corpora import CORPORA
-    from plethprint_distill.tasks.mortality import Outcomes, read_outcomes
-
-    if arguments.outcomes is None:
-        return {}
-    if arguments.outcomes_corpus not in CORPORA:
-        raise RecordingError(
-            "--outcomes needs --outcomes-corpus, one of " + ", ".join(CORPORA)
-        )
-    died = read_outcomes(arguments.outcomes)
-    return {"mortality": Outcomes(arguments.outcomes_corpus, died).maker()}
 
 
 def _command(arguments: argparse.Namespace) -> str:

@@ -162,6 +162,10 @@ class Library:
             self._sets[name] = self._fetch(name)
         return self._sets[name]
 
+    def forget(self, name: str) -> None:
+        """Let go of a set in memory; on disk it stays."""
+        self._sets.pop(name, None)
+
     def _fetch(self, name: str) -> LabelledWindows:
         corpus, make = self._makers[name]
         folder = self.folders.get(corpus, Path())

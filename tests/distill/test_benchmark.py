@@ -383,7 +383,15 @@ def test_the_command_runs_on_nothing_but_virtual_wearers_and_tells_the_rest(
         pytest.skip(f"no shipped package here: {error}")
     monkeypatch.setattr(evaluation_sets, "_VIRTUAL_WEARERS", 400)
     page = tmp_path / "out.html"
-    chosen = ["--tasks", "mortality_virtual", "hypertension", "--draws", "20"]
+    chosen = [
+        "--tasks",
+        "mortality_virtual",
+        "hypertension",
+        "--draws",
+        "20",
+        "--jobs",
+        "1",
+    ]
     where = ["--cache", str(tmp_path / "cache"), "--report", str(page)]
     assert main(["benchmark", *chosen, *where, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -396,12 +404,48 @@ def test_the_command_runs_on_nothing_but_virtual_wearers_and_tells_the_rest(
     assert "VIRTUAL" in page.read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
+    from plethprint.package import MODELS_FOLDER
+    from plethprint.teacher import DEFAULT_TEACHER
+    from plethprint_distill.benchmark_plan import BenchmarkPlan, run_plan
+
+    data = Path(__file__).resolve().parents[3] / "shared" / "data"
+    if not (data / "ppg_bp").is_dir():
+        pytest.skip(f"no recordings in {data}")
+    plan = BenchmarkPlan(
+        teacher=MODELS_FOLDER / DEFAULT_TEACHER / "teacher.npz",
+        corpora=(data / "bidmc", data / "ppg_bp"),
+        cache=tmp_path,
+        draws=20,
+    )
+    tasks = ["age_ppg_bp", "age_bidmc"]
+    one, two = (run_plan(plan, tasks, jobs=j, progress=False).to_dict() for j in (1, 2))
+    for found in (one, two):
+        for task in found["tasks"]:
+            del task["seconds"]
+    assert [task["name"] for task in one["tasks"]] == tasks
+    assert one == two
+
+
+def test_tasks_of_one_set_stay_together_and_the_longest_goes_first() -> None:
+    from plethprint_distill.benchmark_plan import groups_of_tasks
+
+    groups = groups_of_tasks(TASKS)
+    assert sorted(t.name for g in groups for t in g) == sorted(t.name for t in TASKS)
+    assert all(len({task.sets[0] for task in group}) == 1 for group in groups)
+    work = [sum(task.work for task in group) for group in groups]
+    assert work == sorted(work, reverse=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["--tasks", "sleep"], "no task sleep"),
         (["--corpus", "nowhere"], "not a folder"),
         (["--draws", "1"], "--draws"),
+        (["--jobs", "0"], "--jobs"),
         (["--report", "nowhere/at/all.html"], "not a folder"),
         (["--outcomes", "x.csv"], "--outcomes-corpus"),
     ],

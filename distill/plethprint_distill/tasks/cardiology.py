@@ -118,6 +118,7 @@ TASKS = (
         "of papers on the whole set do not compare. The CNN is fitted on one partition.",
         pose=_ptbxl,
         modality="ecg",
+        work=10.0,
     ),
     ProbeTask(
         name="cinc_af",
@@ -145,6 +146,7 @@ TASKS = (
         traps=_CINC_TRAPS,
         pose=lambda library: _cinc(library, CINC_RHYTHMS),
         modality="ecg",
+        work=2.0,
     ),
 )
 """Tasks of this family."""

@@ -41,6 +41,7 @@ class ProbeTask(Task):
     pose: Callable[[Library], Problem]
     modality: str = "ppg"
     in_macro: bool = False
+    work: float = 0.5
 
     def run(self, context: Context) -> TaskResult:
         """Probe every embedder, then the controls and what needs no fit."""

@@ -59,6 +59,7 @@ TASKS = (
         "half of BIDMC's people, some of them among those tested here.",
         pose=_quality,
         in_macro=True,
+        work=2.0,
     ),
 )
 """Tasks of this family."""

@@ -104,6 +104,7 @@ TASKS = (
         traps=_TRAPS + "Ectopic beats may lie outside what a window's mean can show.",
         pose=_six,
         in_macro=True,
+        work=7.0,
     ),
     ProbeTask(
         name="af_rest",
@@ -118,6 +119,7 @@ TASKS = (
         traps=_TRAPS,
         pose=_af_rest,
         in_macro=True,
+        work=2.0,
     ),
     ProbeTask(
         name="af_sinus",

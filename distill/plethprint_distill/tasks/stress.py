@@ -68,6 +68,7 @@ TASKS = (
         "tested.",
         pose=_stress,
         in_macro=True,
+        work=2.0,
     ),
 )
 """Tasks of this family."""

@@ -206,6 +206,8 @@ class Task:
         "ppg" or "ecg": which embedders are rows.
     in_macro
         Whether it counts in the macro-average.
+    work
+        How long it takes, roughly, in tenths of the longest: to share tasks out by.
     """
 
     name: str
@@ -219,6 +221,7 @@ class Task:
     traps: str
     modality: str = "ppg"
     in_macro: bool = False
+    work: float = 0.5
 
     def run(self, context: Context) -> TaskResult:
         """All rows of the task."""
