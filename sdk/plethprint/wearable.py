@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plethprint.ble.info import Channel, ChannelKind
+from plethprint.ble.personality import StreamFormat
 from plethprint.ble.standard_services import (
     HeartRateMeasurement,
     heart_rates,
@@ -197,7 +198,7 @@ class Wearable:
             ``start`` is the host time (Unix, s) of the window's first sample. Windows
             never span a gap of more than 0.1 s, nor any that a lost link left; shorter
             ones are interpolated, show in ``gap_fraction`` and ``missing``, and lower
-            ``quality``.
+            ``quality``. So do ``motion_g`` and ``perfusion`` where they are known.
 
         Raises
         ------
@@ -215,6 +216,7 @@ class Wearable:
             if polarity is None:
                 # Where nobody knows it, the pulse itself has to tell.
                 polarity = stream_format.channels[column].polarity or "auto"
+            dark_counts = _dark_counts(stream_format, column, self.info, self._calibration)
             live = LiveFingerprints(
                 fingerprinter.stream(
                     stream_format.sample_rate_hz,
@@ -223,12 +225,32 @@ class Wearable:
                 ),
                 sample_rate_hz=stream_format.sample_rate_hz,
                 channel=column,
+                motion=self._stream.motion,
+                dark_counts=dark_counts,
             )
             while (block := await queue.get()) is not None:
                 for fingerprint in live.push(block):
                     yield fingerprint
             for fingerprint in live.finish():
                 yield fingerprint
+
+    def motion_g(self, start_s: float, duration_s: float = 10.0) -> float | None:
+        """How much the wearable moved: rms of its dynamic acceleration, g.
+
+        `LiveFingerprint.motion_g` has it for each window; this is for `frames` alone.
+
+        Parameters
+        ----------
+        start_s, duration_s : float
+            Host time (Unix, s) from which on, and for how long, s. The last two minutes
+            are known, or more with a longer ``queue_s``.
+
+        Returns
+        -------
+        float or None
+            None where the wearable sends no acceleration, or sent too little then.
+        """
+        return self._stream.motion.rms_g(start_s, duration_s)
 
     async def device_fingerprints(
         self, hop_s: float = 5.0
@@ -330,3 +352,19 @@ def _chosen_column(channels: Sequence[Channel], wanted: int | None) -> int:
         return wanted
     kinds = [channel.kind for channel in channels]
     return next((kinds.index(kind) for kind in _PREFERRED if kind in kinds), 0)
+
+
+def _dark_counts(
+    stream_format: StreamFormat, column: int, info: Info, calibration: Calibration | None
+) -> float | None:
+    """Counts of a column in the dark, if the protocol or the unit's calibration says."""
+    if column < len(stream_format.dark_counts):
+        return stream_format.dark_counts[column]
+    channel = stream_format.channels[column]
+    # Of two channels alike the stream does not say which one it carries.
+    if calibration is None or info.channels.count(channel) != 1:
+        return None
+    place = info.channels.index(channel)
+    if place >= len(calibration.channels):
+        return None
+    return float(calibration.channels[place].offset_counts)

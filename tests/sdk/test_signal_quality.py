@@ -193,7 +193,7 @@ def test_no_windows_have_no_quality():
 def test_weights_of_other_measures_are_refused(tmp_path, monkeypatch):
     file = tmp_path / "weights.json"
     file.write_text('{"measures": ["height"], "classes": []}')
-    monkeypatch.setattr("plethprint.signal_quality.WEIGHTS_FILE", file)
+    monkeypatch.setattr("plethprint.quality_weights.WEIGHTS_FILE", file)
     read_weights.cache_clear()
     with pytest.raises(SignalError, match="other measures"):
         read_weights()
