@@ -103,4 +103,4 @@ class Accelerometer:
         place = np.clip(at.astype(np.int64) - first, 0, len(told) - 1)
         low = np.maximum(place - reach, 0)
         high = np.minimum(place + reach + 1, len(told))
-        return (total[high] - total[low]) / (high - low)
+        return np.asarray((total[high] - total[low]) / (high - low))

@@ -238,7 +238,7 @@ class PolarFirmware:
     def _stop(self) -> pmd.PmdStatus:
         if not self._is_streaming:
             return _S.ERROR_ALREADY_IN_STATE
-        self.switch_off()
+        self._stop_ppg()
         return _S.SUCCESS
 
     def _on_block(self, block: SampleBlock) -> None:
@@ -276,11 +276,14 @@ class PolarFirmware:
     def on_link_lost(self) -> None:
         """Nobody listens any more: the stream ends, and SDK mode with it."""
         self.switch_off()
-        self._switch_motion(False)
         self._is_sdk_mode = False
 
     def switch_off(self) -> None:
-        """Stop the stream; the clocks run on."""
+        """Stop both streams; the clocks run on."""
+        self._switch_motion(False)
+        self._stop_ppg()
+
+    def _stop_ppg(self) -> None:
         self._is_streaming = False
         self._buffer.clear()
         self.sampling.switch_off()
