@@ -102,7 +102,7 @@ class MotionStream:
         if motion is None:
             return
         if self._timeline is None or motion != self._format:
-            self._timeline = Timeline(motion.sample_rate_hz)
+            self._begin_anew(motion.sample_rate_hz)
         self._format, self.state = motion, "streaming"
 
     def take_block(self, block: Block) -> None:
@@ -120,13 +120,24 @@ class MotionStream:
         """Say that the stream, or its link, is away."""
         self._link = None
         if self._timeline is not None:
-            self._keep(self._timeline.pause())
+            self._keep(self._timeline.flush())
+            self._begin_anew(self._timeline.sample_rate_hz)
 
     def host_clock_stepped(self, step_s: float) -> None:
         """Say that the host's clock was set, see `Timeline.host_clock_stepped`."""
         self.history.clear()
         if self._timeline is not None:
             self._timeline.host_clock_stepped(step_s)
+
+    def _begin_anew(self, sample_rate_hz: float) -> None:
+        """Another timeline, the counts go on.
+
+        Not a pause of the old one: that would know the frames of before the pause, and a
+        device that rebooted may well send the same ones, number, time and all, once more.
+        """
+        before, self._timeline = self._timeline, Timeline(sample_rate_hz)
+        if before is not None:
+            self._timeline.counts = before.counts
 
     def _take(
         self, payload: bytes, arrival_s: float, decode: Callable[[bytes], Any]

@@ -173,6 +173,17 @@ def test_an_old_links_acceleration_is_not_taken() -> None:
     assert stream.counts()["motion_samples"] == 10
 
 
+def test_a_rebooted_wearable_may_send_the_very_same_frames_again() -> None:
+    driver = Driver(ACCELEROMETER)
+    stream = started(driver)
+    for _ in range(2):
+        for number in range(5):
+            driver.say(frame(number))
+        stream.pause()
+        asyncio.run(stream.start(driver, StreamFormat(RATE_HZ, ()), lambda: WALL_S))  # type: ignore[arg-type]
+    assert stream.counts()["motion_samples"] == 100
+
+
 def test_random_bytes_neither_raise_nor_grow() -> None:
     driver = Driver(ACCELEROMETER)
     stream = started(driver)
