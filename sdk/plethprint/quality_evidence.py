@@ -1,6 +1,7 @@
 """What a window itself does not show of its quality: gaps, contact, motion, perfusion.
 
-How much each lowers the quality is set by hand: no open corpus here labels them.
+How much each lowers the quality is set by hand: no open corpus here labels them. What real
+wrists do is measured by ``python -m plethprint_distill motion``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from plethprint.quality_reason import REASONS, Reason
 __all__ = ["lowered", "perfusion_index"]
 
 _STILL_G = 0.05
-_MOVING_G = 0.5
+_MOVING_G = 0.2  # what the wrist of somebody who walks does (docs/quality.md)
 _LOWEST_PERFUSION = 0.001
 _MOST_BY_MOTION = 0.5  # a pulse may well be read while its wearer walks
 
@@ -45,7 +46,7 @@ def lowered(
         Share of samples that was filled in, 0..1; at half nothing is left.
     motion_g : float, optional
         Standard deviation of the magnitude of acceleration over the window, g: from 0.05
-        to 0.5 the quality goes down to a half.
+        to 0.2 the quality goes down to a half.
     moving : float, optional
         Share of the window during which the wearable itself said that it moved enough to
         disturb the pulse, 0..1; at 1 half of the quality is left. Beside `motion_g` the
