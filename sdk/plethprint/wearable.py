@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plethprint.ble.info import Channel, ChannelKind
-from plethprint.ble.personality import StreamFormat
 from plethprint.ble.standard_services import (
     HeartRateMeasurement,
     heart_rates,
@@ -20,6 +18,7 @@ from plethprint.firmware_check import FirmwareCheck, check_firmware
 from plethprint.live_fingerprints import LiveFingerprint, LiveFingerprints, demand_rate
 from plethprint.live_stream import LiveStream
 from plethprint.polarity import Polarity
+from plethprint.stream_column import chosen_column, dark_counts_of
 
 if TYPE_CHECKING:
     from plethprint.ble.calibration import Calibration
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from plethprint.stream_statistics import StreamStatistics
 
 __all__ = ["Wearable"]
-
-# Green sees the pulse best at the wrist, infrared at the finger.
-_PREFERRED = (ChannelKind.GREEN, ChannelKind.INFRARED, ChannelKind.RED, ChannelKind.OTHER)
 
 
 class Wearable:
@@ -212,11 +208,13 @@ class Wearable:
         fingerprinter = self._loaded()
         async with self._stream.subscribe() as (queue, stream_format):
             demand_rate(stream_format.sample_rate_hz)
-            column = _chosen_column(stream_format.channels, channel)
+            column = chosen_column(stream_format.channels, channel)
             if polarity is None:
                 # Where nobody knows it, the pulse itself has to tell.
                 polarity = stream_format.channels[column].polarity or "auto"
-            dark_counts = _dark_counts(stream_format, column, self.info, self._calibration)
+            dark_counts = dark_counts_of(
+                stream_format, column, self.info, self._calibration
+            )
             live = LiveFingerprints(
                 fingerprinter.stream(
                     stream_format.sample_rate_hz,
@@ -341,30 +339,3 @@ class Wearable:
 
             self._fingerprinter = Fingerprinter(self._package, self._runtime)
         return self._fingerprinter
-
-
-def _chosen_column(channels: Sequence[Channel], wanted: int | None) -> int:
-    if wanted is not None:
-        if not 0 <= wanted < len(channels):
-            raise ProtocolError(
-                f"the stream has channels 0..{len(channels) - 1}, not {wanted}"
-            )
-        return wanted
-    kinds = [channel.kind for channel in channels]
-    return next((kinds.index(kind) for kind in _PREFERRED if kind in kinds), 0)
-
-
-def _dark_counts(
-    stream_format: StreamFormat, column: int, info: Info, calibration: Calibration | None
-) -> float | None:
-    """Counts of a column in the dark, if the protocol or the unit's calibration says."""
-    if column < len(stream_format.dark_counts):
-        return stream_format.dark_counts[column]
-    channel = stream_format.channels[column]
-    # Of two channels alike the stream does not say which one it carries.
-    if calibration is None or info.channels.count(channel) != 1:
-        return None
-    place = info.channels.index(channel)
-    if place >= len(calibration.channels):
-        return None
-    return float(calibration.channels[place].offset_counts)

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("bumble", reason="needs the `sim` extra")
 
+from plethprint.ble.calibration import Calibration, ChannelCalibration
 from plethprint.block import Block
 from plethprint.fingerprint import LOW_QUALITY
 from plethprint.live_fingerprints import LiveFingerprint
@@ -221,6 +222,25 @@ def test_perfusion_is_told_where_zero_is_darkness(
     counts = np.concatenate([block.samples for block in blocks])[:, column]
     span = np.ptp(np.quantile(counts, [0.01, 0.99])) / counts.mean()
     assert prints[0].perfusion == pytest.approx(span, rel=0.1)
+
+
+def test_the_calibration_tells_what_is_darkness(play: Play, package: ModelPackage) -> None:
+    offset = 2_000_000
+    calibration = Calibration((ChannelCalibration(30.5, offset, 8000),))
+    worn = walker("open", calibration=calibration)
+    prints, blocks, _ = seen(play, package, worn, seconds=13.0)
+    counts = np.concatenate([block.samples for block in blocks])[:, 0]
+    span = np.ptp(np.quantile(counts, [0.01, 0.99])) / (counts.mean() - offset)
+    assert prints[0].perfusion == pytest.approx(span, rel=0.1)
+    unpaired, _, _ = seen(
+        play,
+        package,
+        walker("open", calibration=calibration),
+        seconds=13.0,
+        pair=False,
+        allow_unencrypted=True,
+    )
+    assert unpaired[0].perfusion is None
 
 
 def test_perfusion_of_signed_counts_is_not_guessed(
