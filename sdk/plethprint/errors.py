@@ -7,6 +7,8 @@
     │   ├── SampleRateError                   outside 20..500 Hz, or not a number
     │   └── WindowShapeError                  wrong length, dimension or type
     ├── RecordingError (ValueError)           a file cannot be read as a recording
+    │   ├── RecordingWriteError (OSError)     it cannot be written: disk full, no right
+    │   └── UnfinishedRecordingError          an earlier one waits to be recovered
     ├── PackageError (ValueError)             a model package cannot be used
     │   ├── PackageIntegrityError             a file is missing, changed or unreadable
     │   ├── PackageSignatureError             the signature is missing, wrong or not trusted
@@ -68,6 +70,7 @@ __all__ = [
     "ProtectionError",
     "ProtocolError",
     "RecordingError",
+    "RecordingWriteError",
     "SampleRateError",
     "SignalError",
     "StoreError",
@@ -75,6 +78,7 @@ __all__ = [
     "StoreKeyError",
     "TrainingError",
     "UnencryptedLinkError",
+    "UnfinishedRecordingError",
     "WearableBusyError",
     "WearableNotFoundError",
     "WindowShapeError",
@@ -100,6 +104,27 @@ class WindowShapeError(SignalError):
 
 class RecordingError(PlethprintError, ValueError):
     """A file that cannot be read as a recording."""
+
+
+class RecordingWriteError(RecordingError, OSError):
+    """A recording that cannot be written: the disk is full, or it is not allowed."""
+
+
+class UnfinishedRecordingError(RecordingError):
+    """A journal of an earlier recording is there, and is not written over.
+
+    Parameters
+    ----------
+    message : str
+        One sentence for the user.
+    path : str, optional
+        The journal.
+    """
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+        """The journal that was found."""
 
 
 class PackageError(PlethprintError, ValueError):

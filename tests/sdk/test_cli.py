@@ -23,6 +23,7 @@ VERBS = (
     "scan",
     "pair",
     "stream",
+    "recover",
     "export",
     "prune",
     "embed",

@@ -18,7 +18,6 @@ from plethprint.cli.output import (
     print_json,
     sparkline,
 )
-from plethprint.cli.recorder import Recorder
 from plethprint.cli.sinks import LogSink, LslSink, Sink
 from plethprint.cli.store_options import KeyFileOption, open_store
 from plethprint.errors import ProtocolError
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from plethprint.ble.scan import BluetoothBackend
     from plethprint.fingerprint import Fingerprint
     from plethprint.polarity import Polarity
+    from plethprint.recording import Recorder
     from plethprint.session import Wearable
 
 __all__ = ["follow", "register"]
@@ -109,7 +109,11 @@ def stream(
             raise typer.BadParameter("means nothing without --store", param_hint=name_)
     if on_device and polarity is not None:
         raise typer.BadParameter("not with --on-device", param_hint="--polarity")
-    recorder = None if record is None else Recorder(record)
+    recorder = None
+    if record is not None:
+        from plethprint.recording import Recorder
+
+        recorder = Recorder(record)
     sinks: list[Sink] = [LslSink()] if lsl else []
     if store is not None:
         keep_s = None if keep_days is None else 86400.0 * keep_days
@@ -151,7 +155,7 @@ async def follow(
     Parameters
     ----------
     recorder : Recorder, optional
-        Keeps the raw PPG, also when interrupted.
+        Keeps the raw PPG, also when interrupted or killed.
     sinks : sequence of Sink, optional
         Get every fingerprint before it is printed; closed in the end.
     as_json : bool
@@ -172,6 +176,8 @@ async def follow(
     ------
     ProtocolError
         With `on_device`: the check found the wearable's firmware at fault.
+    RecordingWriteError
+        The disk failed; raised when the stream is over, which goes on without.
     """
     from plethprint.session import connect
 
@@ -225,14 +231,15 @@ async def _recording(recorder: Recorder | None, wearable: Wearable) -> AsyncIter
     if recorder is None:
         yield
         return
-    keeping = asyncio.create_task(recorder.keep(wearable))
+    from plethprint.recording import recording
+
     try:
-        yield
+        async with recording(recorder, wearable):
+            yield
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
-        written = recorder.write()
-        typer.echo(f"wrote {written:.1f} s of PPG to {recorder.path}", err=True)
+        if recorder.summary is not None:
+            kept_s = recorder.summary.duration_s
+            typer.echo(f"wrote {kept_s:.1f} s of PPG to {recorder.path}", err=True)
 
 
 def _greeting(wearable: Wearable) -> str:
