@@ -244,7 +244,7 @@ def test_a_disk_that_is_full_while_finishing_leaves_the_journal(tmp_path, monkey
 def test_a_disk_that_is_full_while_writing_is_one_typed_error(tmp_path):
     writer = JournalWriter(tmp_path / "walk.npz.journal", HEAD)
     writer._file.close()
-    writer._file = Path("/dev/full").open("wb", buffering=0)
+    writer._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
     with pytest.raises(RecordingWriteError, match="No space left"):
         writer.append(a_block(0))
     writer.close()

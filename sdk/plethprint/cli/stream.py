@@ -63,6 +63,15 @@ def stream(
             help="Check the wearable's firmware, then take what it fingerprints itself.",
         ),
     ] = False,
+    golden_max_lsb: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=255,
+            help="With --on-device: what its vectors of golden windows may be off, "
+            "int8 steps; above, exit 1. Default: 0, bit for bit.",
+        ),
+    ] = None,
     record: Annotated[
         Path | None, typer.Option(help="Keep the raw PPG in this .npz or .edf.")
     ] = None,
@@ -109,6 +118,10 @@ def stream(
             raise typer.BadParameter("means nothing without --store", param_hint=name_)
     if on_device and polarity is not None:
         raise typer.BadParameter("not with --on-device", param_hint="--polarity")
+    if golden_max_lsb is not None and not on_device:
+        raise typer.BadParameter(
+            "means nothing without --on-device", param_hint="--golden-max-lsb"
+        )
     recorder = None
     if record is not None:
         from plethprint.recording import Recorder
@@ -125,6 +138,7 @@ def stream(
             recorder=recorder,
             as_json=as_json,
             on_device=on_device,
+            golden_max_lsb=golden_max_lsb or 0,
             hop_s=hop_s,
             polarity=None if polarity is None else polarity_named(polarity),
             seconds=seconds,
@@ -144,6 +158,7 @@ async def follow(
     sinks: Sequence[Sink] = (),
     as_json: bool = False,
     on_device: bool = False,
+    golden_max_lsb: int = 0,
     hop_s: float = 5.0,
     polarity: Polarity | None = None,
     seconds: float | None = None,
@@ -163,6 +178,8 @@ async def follow(
     on_device : bool
         Take the fingerprints that the wearable makes itself, and no raw PPG for them; none
         from one whose firmware does not pass `Wearable.check_firmware`.
+    golden_max_lsb : int
+        With `on_device`: what its vectors of golden windows may be off, int8 steps.
     hop_s : float
         Seconds from one window to the next.
     polarity : {1, -1, "auto"}, optional
@@ -184,7 +201,7 @@ async def follow(
     async with connect(backend=backend, **how) as wearable, _closing(sinks):
         typer.echo(_greeting(wearable), err=True)
         if on_device:
-            await _demand_sound(wearable)
+            await _demand_sound(wearable, golden_max_lsb)
             prints: AsyncGenerator[Fingerprint, None] = wearable.device_fingerprints(hop_s)
         else:
             prints = wearable.fingerprints(hop_s, polarity=polarity)
@@ -247,14 +264,17 @@ def _greeting(wearable: Wearable) -> str:
     return f"connected to {wearable.name or wearable.address} ({security}), Ctrl-C ends it"
 
 
-async def _demand_sound(wearable: Wearable) -> None:
-    check = await wearable.check_firmware()
+async def _demand_sound(wearable: Wearable, golden_max_lsb: int) -> None:
+    check = await wearable.check_firmware(golden_max_lsb=golden_max_lsb)
     for sentence in check.sentences():
         typer.echo(sentence, err=True)
     if not check.ok:
+        off = ""
+        if check.golden.max_lsb > check.golden_max_lsb:
+            off = f", {check.golden.max_lsb} LSB off where {golden_max_lsb} are allowed"
         raise ProtocolError(
-            f"the wearable's firmware is at fault: {check.fault}; its fingerprints are "
-            "not taken (without --on-device they are made here)"
+            f"the wearable's firmware is at fault: {check.fault}{off}; its "
+            "fingerprints are not taken (without --on-device they are made here)"
         )
 
 
