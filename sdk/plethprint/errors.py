@@ -33,6 +33,7 @@
     │   ├── LinkLostError                     the link dropped and did not come back
     │   └── PairingError                      pairing failed
     │       ├── PairingRefusedError           the wearable, or somebody, said no
+    │       │   └── BondLostError             it no longer has the key of the bond
     │       └── UnencryptedLinkError          it would go on in the open: not allowed
     └── ProtocolError (ValueError)            the wearable said something unexpected
         ├── WrongPersonalityError             it speaks another protocol, or none known
@@ -49,6 +50,7 @@ from __future__ import annotations
 __all__ = [
     "BluetoothPermissionError",
     "BluetoothUnavailableError",
+    "BondLostError",
     "ControlError",
     "EncoderError",
     "FingerprintDecodeError",
@@ -272,6 +274,10 @@ class PairingError(LinkError):
 
 class PairingRefusedError(PairingError):
     """The wearable, the system or whoever was asked turned the pairing down."""
+
+
+class BondLostError(PairingRefusedError):
+    """The wearable no longer has the bond's key: remove the bond here, and pair again."""
 
 
 class UnencryptedLinkError(PairingError):
