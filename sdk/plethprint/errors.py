@@ -7,6 +7,8 @@
     │   ├── SampleRateError                   outside 20..500 Hz, or not a number
     │   └── WindowShapeError                  wrong length, dimension or type
     ├── RecordingError (ValueError)           a file cannot be read as a recording
+    │   ├── RecordingWriteError (OSError)     it cannot be written: disk full, no right
+    │   └── UnfinishedRecordingError          an earlier one waits to be recovered
     ├── PackageError (ValueError)             a model package cannot be used
     │   ├── PackageIntegrityError             a file is missing, changed or unreadable
     │   ├── PackageSignatureError             the signature is missing, wrong or not trusted
@@ -31,6 +33,7 @@
     │   ├── LinkLostError                     the link dropped and did not come back
     │   └── PairingError                      pairing failed
     │       ├── PairingRefusedError           the wearable, or somebody, said no
+    │       │   └── BondLostError             it no longer has the key of the bond
     │       └── UnencryptedLinkError          it would go on in the open: not allowed
     └── ProtocolError (ValueError)            the wearable said something unexpected
         ├── WrongPersonalityError             it speaks another protocol, or none known
@@ -47,6 +50,7 @@ from __future__ import annotations
 __all__ = [
     "BluetoothPermissionError",
     "BluetoothUnavailableError",
+    "BondLostError",
     "ControlError",
     "EncoderError",
     "FingerprintDecodeError",
@@ -68,6 +72,7 @@ __all__ = [
     "ProtectionError",
     "ProtocolError",
     "RecordingError",
+    "RecordingWriteError",
     "SampleRateError",
     "SignalError",
     "StoreError",
@@ -75,6 +80,7 @@ __all__ = [
     "StoreKeyError",
     "TrainingError",
     "UnencryptedLinkError",
+    "UnfinishedRecordingError",
     "WearableBusyError",
     "WearableNotFoundError",
     "WindowShapeError",
@@ -100,6 +106,27 @@ class WindowShapeError(SignalError):
 
 class RecordingError(PlethprintError, ValueError):
     """A file that cannot be read as a recording."""
+
+
+class RecordingWriteError(RecordingError, OSError):
+    """A recording that cannot be written: the disk is full, or it is not allowed."""
+
+
+class UnfinishedRecordingError(RecordingError):
+    """A journal of an earlier recording is there, and is not written over.
+
+    Parameters
+    ----------
+    message : str
+        One sentence for the user.
+    path : str, optional
+        The journal.
+    """
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+        """The journal that was found."""
 
 
 class PackageError(PlethprintError, ValueError):
@@ -247,6 +274,10 @@ class PairingError(LinkError):
 
 class PairingRefusedError(PairingError):
     """The wearable, the system or whoever was asked turned the pairing down."""
+
+
+class BondLostError(PairingRefusedError):
+    """The wearable no longer has the bond's key: remove the bond here, and pair again."""
 
 
 class UnencryptedLinkError(PairingError):

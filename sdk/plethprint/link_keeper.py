@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 
 from plethprint.ble.connection import Connection, Connector
-from plethprint.errors import LinkError, LinkLostError, ProtocolError
+from plethprint.errors import BondLostError, LinkError, LinkLostError, ProtocolError
 from plethprint.quiet_log import QuietLog
 from plethprint.silence import Silence
 from plethprint.stream_options import StreamOptions
@@ -18,6 +18,9 @@ _LOGGER = logging.getLogger(__name__)
 
 _IDLE_CHECK_S = 1.0
 _YIELD_S = 0.01
+# Waiting brings no key back; but whoever stands in for the wearable has none either, and
+# shall not end a session at its first try.
+_BOND_LOST_TIMES = 3
 _STEADY_S = 10.0  # a link that lasted so long is worth going back to at once
 
 
@@ -182,6 +185,7 @@ class LinkKeeper:
     async def _restore(self, lost: Connection, delays: Iterator[float]) -> None:
         self._log.warning("the link to %s dropped; bringing it back", _named(lost))
         began_s = self._uptime_s()
+        bond_lost = 0
         for delay_s in delays:
             try:
                 connection = await self._connector.establish()
@@ -195,6 +199,9 @@ class LinkKeeper:
                 _LOGGER.info("the link to %s is back", _named(connection))
                 return
             except (LinkError, ProtocolError) as error:
+                bond_lost = bond_lost + 1 if isinstance(error, BondLostError) else 0
+                if bond_lost == _BOND_LOST_TIMES:
+                    raise
                 away_s = self._uptime_s() - began_s
                 _LOGGER.info("not back after %.1f s: %s", away_s, error)
                 if away_s + delay_s > self._options.give_up_after_s:

@@ -90,6 +90,20 @@ class Wearable:
         stream_format = self._stream.format
         return None if stream_format is None else stream_format.sample_rate_hz
 
+    def pulse_channel(self) -> tuple[int, Channel]:
+        """Column of a block's samples that fingerprints are made of, and its channel.
+
+        Raises
+        ------
+        ProtocolError
+            The stream was not started yet.
+        """
+        stream_format = self._stream.format
+        if stream_format is None:
+            raise ProtocolError("which channels are streamed is known once it started")
+        column = _chosen_column(stream_format.channels, None)
+        return column, stream_format.channels[column]
+
     def stream_clock(self) -> StreamClock:
         """When which sample was taken, on the host's clock, as far as known now.
 

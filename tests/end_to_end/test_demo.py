@@ -16,10 +16,10 @@ pytest.importorskip("bumble", reason="needs the `sim` extra")
 
 from plethprint.cli.app import run
 from plethprint.cli.demo import Rhythm
-from plethprint.cli.recorder import Recorder
 from plethprint.cli.stream import follow
 from plethprint.errors import RecordingError
 from plethprint.io import read_recording
+from plethprint.recording import Recorder
 from plethprint_sim import virtual_time
 from plethprint_sim.rhythm import RHYTHMS
 from plethprint_sim.stream import WearerStream

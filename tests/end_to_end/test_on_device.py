@@ -233,6 +233,34 @@ def test_wrong_firmware_that_calls_itself_sound_is_caught_all_the_same(
     assert (check.own_fault, check.fault) == ("", part)
 
 
+def test_how_far_golden_vectors_may_be_off_is_the_callers_to_say(
+    play: Play,
+    made_of: Callable[..., VirtualWearable],
+    source: WearerStream,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(NativeFirmware, "self_test", lambda _: "ok")
+
+    def streamed(golden_max_lsb: int) -> list[str]:
+        async def scenario(world: VirtualWorld) -> None:
+            await follow(
+                as_json=True,
+                on_device=True,
+                golden_max_lsb=golden_max_lsb,
+                seconds=16.0,
+                backend=world.backend,
+            )
+
+        play(scenario, wearable=made_of(source, fault="rounding"))
+        return capsys.readouterr().out.splitlines()
+
+    with pytest.raises(ProtocolError, match=r"encoder, \d+ LSB off where 0 are allowed"):
+        streamed(0)
+    assert capsys.readouterr().out == ""
+    assert len(streamed(255)) >= 1
+
+
 def test_a_stale_filter_is_not_seen_by_the_self_test_of_the_encoder(
     play: Play, made_of: Callable[..., VirtualWearable], source: WearerStream
 ) -> None:

@@ -14,12 +14,15 @@ import pytest
 
 pytest.importorskip("bumble", reason="needs the `sim` extra")
 
+from bumble.keys import MemoryKeyStore
+
 import plethprint
 from plethprint.ble import open_profile as profile
 from plethprint.ble.open_driver import OpenDriver
 from plethprint.ble.personality import Personality
 from plethprint.block import Block, GapCause
 from plethprint.errors import (
+    BondLostError,
     ControlError,
     LinkLostError,
     LinkTimeoutError,
@@ -780,6 +783,53 @@ def test_legacy_pairing_is_a_downgrade_and_refused(
 
     play(refused)
     play(allowed)
+
+
+def test_a_link_that_came_back_is_encrypted_before_it_streams(play: Play) -> None:
+    async def scenario(world: VirtualWorld) -> None:
+        (worn,) = world.wearables
+        async with session(world) as wearable:
+            await blocks_for(wearable, 2.0)
+            world.link_loss()
+            await asyncio.sleep(0.1)
+            assert not worn.is_encrypted
+            async for _ in wearable.frames():
+                assert worn.is_encrypted
+                break
+            assert wearable.stats.reconnects == 1
+
+    play(scenario)
+
+
+def test_a_bond_that_the_wearable_lost_is_told_with_the_way_out(play: Play) -> None:
+    async def scenario(world: VirtualWorld) -> None:
+        (worn,) = world.wearables
+        async with session(world):
+            pass
+        await asyncio.sleep(0.5)
+        worn.keystore = MemoryKeyStore()
+        with pytest.raises(BondLostError, match="pair again"):
+            async with session(world):
+                pass
+        async with session(world, allow_unencrypted=True) as wearable:
+            assert not wearable.paired
+
+    play(scenario)
+
+
+def test_a_bond_that_the_wearable_lost_meanwhile_ends_the_session_soon(play: Play) -> None:
+    async def scenario(world: VirtualWorld) -> float:
+        (worn,) = world.wearables
+        async with session(world) as wearable:
+            await blocks_for(wearable, 2.0)
+            worn.keystore = MemoryKeyStore()
+            world.link_loss()
+            began_s = asyncio.get_running_loop().time()
+            with pytest.raises(BondLostError, match="pair again"):
+                await blocks_for(wearable, 100.0)
+            return asyncio.get_running_loop().time() - began_s
+
+    assert play(scenario) < 20.0
 
 
 def test_another_wearable_than_asked_for_is_told(play: Play) -> None:

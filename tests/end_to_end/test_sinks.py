@@ -10,10 +10,10 @@ import pytest
 pytest.importorskip("bumble", reason="needs the `sim` extra")
 
 from plethprint.cli.pair import pair_with
-from plethprint.cli.recorder import Recorder
 from plethprint.cli.sinks import LogSink
 from plethprint.cli.stream import follow
 from plethprint.io import read_recording
+from plethprint.recording import Recorder
 from plethprint.store import FingerprintStore
 from plethprint_sim import virtual_time
 from plethprint_sim.world import VirtualWorld

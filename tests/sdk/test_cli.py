@@ -23,6 +23,7 @@ VERBS = (
     "scan",
     "pair",
     "stream",
+    "recover",
     "export",
     "prune",
     "embed",
@@ -87,6 +88,7 @@ def test_every_verb_explains_itself_with_an_example(verb, capsys):
         ["nosuchverb"],
         ["demo", "--seed", "x"],
         ["stream", "--personality", "morse"],
+        ["stream", "--golden-max-lsb", "2"],
         ["demo", "--seconds", "nan"],
     ],
 )

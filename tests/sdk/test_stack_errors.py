@@ -105,7 +105,8 @@ FOREIGN: list[tuple[BaseException, type[errors.PlethprintError]]] = [
     (said("BLE is not authorized - check macOS privacy settings"), DENIED),
     (unavailable("Bluetooth access is denied by the user", Reason.DENIED_BY_USER), DENIED),
     # innoveit/react-native-ble-manager#820
-    (said("failed to connect: Peer removed pairing information"), REFUSED),
+    (said("failed to connect: Peer removed pairing information"), errors.BondLostError),
+    (said("HCI_Error(hci/PIN_OR_KEY_MISSING_ERROR [0x6])"), errors.BondLostError),  # bumble
     # randdusing/cordova-plugin-bluetoothle#764 and #728
     (
         said("Error Domain=CBATTErrorDomain Code=15 Encryption is insufficient."),

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from plethprint.errors import (
     BluetoothPermissionError,
     BluetoothUnavailableError,
+    BondLostError,
     LinkError,
     LinkLostError,
     LinkTimeoutError,
@@ -41,6 +42,7 @@ class Trouble(Enum):
     DENIED = auto()
     BUSY = auto()
     REFUSED = auto()
+    BOND_LOST = auto()
     UNENCRYPTED = auto()
     DROPPED = auto()
 
@@ -52,6 +54,7 @@ _ERRORS: dict[Trouble, type[LinkError]] = {
     Trouble.DENIED: BluetoothPermissionError,
     Trouble.BUSY: WearableBusyError,
     Trouble.REFUSED: PairingRefusedError,
+    Trouble.BOND_LOST: BondLostError,
     Trouble.UNENCRYPTED: PairingError,
     Trouble.DROPPED: LinkLostError,
 }
@@ -62,6 +65,7 @@ _STATEMENTS: dict[Trouble, str] = {
     Trouble.DENIED: "this program is not allowed to use Bluetooth",
     Trouble.BUSY: "the wearable or the adapter is busy",
     Trouble.REFUSED: "pairing was refused",
+    Trouble.BOND_LOST: "the wearable no longer knows this computer",
     Trouble.UNENCRYPTED: "the link must be encrypted first",
     Trouble.DROPPED: "the link dropped",
 }
@@ -72,7 +76,10 @@ _SAID: tuple[tuple[str, Trouble], ...] = (
     ("authenticationfailed", Trouble.REFUSED),
     ("authenticationrejected", Trouble.REFUSED),
     ("authenticationcanceled", Trouble.REFUSED),
-    ("peer removed pairing information", Trouble.REFUSED),
+    ("peer removed pairing information", Trouble.BOND_LOST),
+    # The reason of HCI: 0x06, PIN or Key Missing.
+    ("pin_or_key_missing", Trouble.BOND_LOST),
+    ("pin or key missing", Trouble.BOND_LOST),
     ("could not pair with device", Trouble.REFUSED),
     ("device does not support pairing", Trouble.REFUSED),
     ("pairing not allowed", Trouble.REFUSED),
@@ -162,6 +169,14 @@ _ADVICE: dict[Trouble, dict[str, str]] = {
         "was paired before, forget it in System Settings > Bluetooth",
         "win32": "put the wearable into pairing mode; if it was paired before, remove it "
         "in Settings > Bluetooth & devices",
+    },
+    Trouble.BOND_LOST: {
+        "linux": "remove the bond (`bluetoothctl remove ADDRESS`) and pair again: "
+        "`plethprint pair`, the wearable in pairing mode",
+        "darwin": "forget it in System Settings > Bluetooth and pair again: "
+        "`plethprint pair`, the wearable in pairing mode",
+        "win32": "remove it in Settings > Bluetooth & devices and pair again: "
+        "`plethprint pair`, the wearable in pairing mode",
     },
     Trouble.UNENCRYPTED: {
         "linux": "pair first: `bluetoothctl pair ADDRESS`, or `await wearable.pair()`",

@@ -18,7 +18,6 @@ from plethprint.cli.output import (
     print_json,
     sparkline,
 )
-from plethprint.cli.recorder import Recorder
 from plethprint.cli.sinks import LogSink, LslSink, Sink
 from plethprint.cli.store_options import KeyFileOption, open_store
 from plethprint.errors import ProtocolError
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from plethprint.ble.scan import BluetoothBackend
     from plethprint.fingerprint import Fingerprint
     from plethprint.polarity import Polarity
+    from plethprint.recording import Recorder
     from plethprint.session import Wearable
 
 __all__ = ["follow", "register"]
@@ -63,6 +63,15 @@ def stream(
             help="Check the wearable's firmware, then take what it fingerprints itself.",
         ),
     ] = False,
+    golden_max_lsb: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=255,
+            help="With --on-device: what its vectors of golden windows may be off, "
+            "int8 steps; above, exit 1. Default: 0, bit for bit.",
+        ),
+    ] = None,
     record: Annotated[
         Path | None, typer.Option(help="Keep the raw PPG in this .npz or .edf.")
     ] = None,
@@ -113,7 +122,15 @@ def stream(
             raise typer.BadParameter("means nothing without --store", param_hint=name_)
     if on_device and polarity is not None:
         raise typer.BadParameter("not with --on-device", param_hint="--polarity")
-    recorder = None if record is None else Recorder(record)
+    if golden_max_lsb is not None and not on_device:
+        raise typer.BadParameter(
+            "means nothing without --on-device", param_hint="--golden-max-lsb"
+        )
+    recorder = None
+    if record is not None:
+        from plethprint.recording import Recorder
+
+        recorder = Recorder(record)
     sinks: list[Sink] = [LslSink()] if lsl else []
     if store is not None:
         keep_s = None if keep_days is None else 86400.0 * keep_days
@@ -125,6 +142,7 @@ def stream(
             recorder=recorder,
             as_json=as_json,
             on_device=on_device,
+            golden_max_lsb=golden_max_lsb or 0,
             hop_s=hop_s,
             polarity=None if polarity is None else polarity_named(polarity),
             seconds=seconds,
@@ -145,6 +163,7 @@ async def follow(
     sinks: Sequence[Sink] = (),
     as_json: bool = False,
     on_device: bool = False,
+    golden_max_lsb: int = 0,
     hop_s: float = 5.0,
     polarity: Polarity | None = None,
     seconds: float | None = None,
@@ -156,7 +175,7 @@ async def follow(
     Parameters
     ----------
     recorder : Recorder, optional
-        Keeps the raw PPG, also when interrupted.
+        Keeps the raw PPG, also when interrupted or killed.
     sinks : sequence of Sink, optional
         Get every fingerprint before it is printed; closed in the end.
     as_json : bool
@@ -164,6 +183,8 @@ async def follow(
     on_device : bool
         Take the fingerprints that the wearable makes itself, and no raw PPG for them; none
         from one whose firmware does not pass `Wearable.check_firmware`.
+    golden_max_lsb : int
+        With `on_device`: what its vectors of golden windows may be off, int8 steps.
     hop_s : float
         Seconds from one window to the next.
     polarity : {1, -1, "auto"}, optional
@@ -177,13 +198,15 @@ async def follow(
     ------
     ProtocolError
         With `on_device`: the check found the wearable's firmware at fault.
+    RecordingWriteError
+        The disk failed; raised when the stream is over, which goes on without.
     """
     from plethprint.session import connect
 
     async with connect(backend=backend, **how) as wearable, _closing(sinks):
         typer.echo(_greeting(wearable), err=True)
         if on_device:
-            await _demand_sound(wearable)
+            await _demand_sound(wearable, golden_max_lsb)
             prints: AsyncGenerator[Fingerprint, None] = wearable.device_fingerprints(hop_s)
         else:
             prints = wearable.fingerprints(hop_s, polarity=polarity)
@@ -230,14 +253,15 @@ async def _recording(recorder: Recorder | None, wearable: Wearable) -> AsyncIter
     if recorder is None:
         yield
         return
-    keeping = asyncio.create_task(recorder.keep(wearable))
+    from plethprint.recording import recording
+
     try:
-        yield
+        async with recording(recorder, wearable):
+            yield
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
-        written = recorder.write()
-        typer.echo(f"wrote {written:.1f} s of PPG to {recorder.path}", err=True)
+        if recorder.summary is not None:
+            kept_s = recorder.summary.duration_s
+            typer.echo(f"wrote {kept_s:.1f} s of PPG to {recorder.path}", err=True)
 
 
 def _greeting(wearable: Wearable) -> str:
@@ -245,14 +269,17 @@ def _greeting(wearable: Wearable) -> str:
     return f"connected to {wearable.name or wearable.address} ({security}), Ctrl-C ends it"
 
 
-async def _demand_sound(wearable: Wearable) -> None:
-    check = await wearable.check_firmware()
+async def _demand_sound(wearable: Wearable, golden_max_lsb: int) -> None:
+    check = await wearable.check_firmware(golden_max_lsb=golden_max_lsb)
     for sentence in check.sentences():
         typer.echo(sentence, err=True)
     if not check.ok:
+        off = ""
+        if check.golden.max_lsb > check.golden_max_lsb:
+            off = f", {check.golden.max_lsb} LSB off where {golden_max_lsb} are allowed"
         raise ProtocolError(
-            f"the wearable's firmware is at fault: {check.fault}; its fingerprints are "
-            "not taken (without --on-device they are made here)"
+            f"the wearable's firmware is at fault: {check.fault}{off}; its "
+            "fingerprints are not taken (without --on-device they are made here)"
         )
 
 

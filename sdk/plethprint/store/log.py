@@ -12,63 +12,22 @@ the same for all rows of one wearer; see `plethprint.store.seal`.
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import struct
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from plethprint.errors import StoreError, StoreIntegrityError, StoreKeyError
+from plethprint.errors import StoreError, StoreIntegrityError
+from plethprint.store.log_database import LogDatabase
+from plethprint.store.removed_rows import last_sequence, note_removed, removed_ranges
 from plethprint.store.row import StoredFingerprint
-from plethprint.store.seal import KeyedSeal, OpenSeal, Seal, row_facts
+from plethprint.store.seal import row_facts
+from plethprint.store.summary import StoreSummary
 
 __all__ = ["FingerprintStore", "StoreSummary"]
 
-_APPLICATION_ID = 0x504C4650  # "PLFP"
-_FORMAT_VERSION = 1
-_BUSY_S = 10.0
 _PAGE_ROWS = 512
-_CHECK = b"plethprint store"
 _LEAST_S, _MOST_S = -1e300, 1e300
-
-_SCHEMA = """
-CREATE TABLE log (id BLOB NOT NULL, encrypted INTEGER NOT NULL, key_check BLOB NOT NULL);
-CREATE TABLE fingerprints (
-    sequence INTEGER PRIMARY KEY,
-    start_s REAL NOT NULL,
-    wearer BLOB NOT NULL,
-    digest BLOB NOT NULL UNIQUE,
-    content BLOB NOT NULL
-);
-CREATE INDEX by_time ON fingerprints (start_s, sequence);
-CREATE INDEX by_wearer ON fingerprints (wearer, start_s, sequence);
-CREATE TABLE removed (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, note BLOB NOT NULL);
-CREATE TRIGGER only_appended BEFORE UPDATE ON fingerprints
-BEGIN SELECT RAISE(ABORT, 'rows of this log are never changed'); END;
-CREATE TRIGGER only_pruned BEFORE DELETE ON fingerprints
-WHEN NOT EXISTS (SELECT 1 FROM removed WHERE OLD.sequence BETWEEN first AND last)
-BEGIN SELECT RAISE(ABORT, 'rows of this log are taken out by prune alone'); END;
-"""
-
-
-@dataclass(frozen=True)
-class StoreSummary:
-    """What a log holds, in figures."""
-
-    rows: int
-    wearers: tuple[str, ...]
-    """Labels, sorted."""
-    first_start_s: float | None
-    """Start of the earliest window, Unix s; None when the log is empty."""
-    last_start_s: float | None
-    """Start of the latest window, Unix s; None when the log is empty."""
-    encrypted: bool
-    removed_rows: int
-    """Rows that were pruned."""
 
 
 class FingerprintStore:
@@ -101,20 +60,8 @@ class FingerprintStore:
         self, path: str | Path, *, key: bytes | None = None, create: bool = True
     ) -> None:
         self.path = Path(path)
-        self._lock = threading.RLock()
-        self._prepare_file(create)
-        with self._told():
-            self._database = sqlite3.connect(
-                self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-            )
-        # A forger may put text where bytes belong: it is to fail at the seal.
-        self._database.text_factory = bytes
-        try:
-            with self._told():
-                self._seal, self.encrypted = self._open(key)
-        except BaseException:
-            self._database.close()
-            raise
+        self._database = LogDatabase(self.path, key, create=create)
+        self._seal, self.encrypted = self._database.seal, self._database.encrypted
 
     def append(self, row: StoredFingerprint) -> bool:
         """Write one row and have it on the disk before returning.
@@ -146,8 +93,8 @@ class FingerprintStore:
             (row.fingerprint.start, row.wearer.encode("utf-8"), row.to_bytes())
             for row in rows
         ]
-        with self._transaction() as database:
-            sequence = self._last_sequence()
+        with self._database.transaction() as database:
+            sequence = last_sequence(database)
             for start_s, wearer, content in encoded:
                 digest = self._seal.tag(b"row", content)
                 if database.execute(
@@ -209,8 +156,7 @@ class FingerprintStore:
             f"ORDER BY start_s, sequence LIMIT {_PAGE_ROWS}"
         )
         while True:
-            with self._lock, self._told():
-                page = self._database.execute(text, (*tags, *after, bounds[1])).fetchall()
+            page = self._database.fetch(text, (*tags, *after, bounds[1]))
             for values in page:
                 row = self._read(*values)
                 if model is not None and row.fingerprint.model != model:
@@ -254,20 +200,19 @@ class FingerprintStore:
         if not conditions:
             raise StoreError("say what to take out: before_s, wearer or both")
         where = " AND ".join(conditions)
-        with self._transaction() as database:
+        with self._database.transaction() as database:
             found = database.execute(
                 f"SELECT sequence FROM fingerprints WHERE {where}", values
             ).fetchall()
             gone = sorted(row[0] for row in found)
             if gone:
-                self._note_removed(gone)
+                note_removed(self._database, database, gone)
                 database.executemany(
                     "DELETE FROM fingerprints WHERE sequence = ?", [(s,) for s in gone]
                 )
         if gone:
-            with self._lock, self._told():
-                # Until then the rows are still to be read in the write-ahead log.
-                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            # Until then the rows are still to be read in the write-ahead log.
+            self._database.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
         return len(gone)
 
     def verify(self) -> int:
@@ -278,20 +223,18 @@ class FingerprintStore:
         StoreIntegrityError
             At the first row that was damaged, changed, moved or taken out but by `prune`.
         """
-        with self._lock, self._told():
-            for (told,) in self._database.execute("PRAGMA integrity_check(1)").fetchall():
-                if told != b"ok":
-                    raise StoreIntegrityError(f"{self.path} is damaged: {told!r}")
+        for (told,) in self._database.fetch("PRAGMA integrity_check(1)"):
+            if told != b"ok":
+                raise StoreIntegrityError(f"{self.path} is damaged: {told!r}")
         # Ranges never touch, so after one there is a row or the end.
-        removed = dict(self._removed())
+        removed = dict(removed_ranges(self._database))
         expected, count, after = 1, 0, 0
         while True:
-            with self._lock, self._told():
-                page = self._database.execute(
-                    "SELECT sequence, start_s, wearer, digest, content FROM fingerprints "
-                    f"WHERE sequence > ? ORDER BY sequence LIMIT {_PAGE_ROWS}",
-                    (after,),
-                ).fetchall()
+            page = self._database.fetch(
+                "SELECT sequence, start_s, wearer, digest, content FROM fingerprints "
+                f"WHERE sequence > ? ORDER BY sequence LIMIT {_PAGE_ROWS}",
+                (after,),
+            )
             for values in page:
                 expected = removed.get(expected, expected - 1) + 1
                 if values[0] != expected:
@@ -311,23 +254,22 @@ class FingerprintStore:
         StoreIntegrityError, StoreError
             See `query`.
         """
-        with self._lock, self._told():
-            rows, first, last = self._database.execute(
+        with self._database.held() as database:
+            rows, first, last = database.execute(
                 "SELECT count(*), min(start_s), max(start_s) FROM fingerprints"
             ).fetchone()
             # A tag cannot be read back: one row of each wearer tells the name.
-            samples = self._database.execute(
+            samples = database.execute(
                 "SELECT sequence, start_s, wearer, digest, content FROM fingerprints "
                 "WHERE sequence IN (SELECT min(sequence) FROM fingerprints GROUP BY wearer)"
             ).fetchall()
-        removed = sum(last - first + 1 for first, last in self._removed())
+        removed = sum(last - first + 1 for first, last in removed_ranges(self._database))
         wearers = tuple(sorted(self._read(*values).wearer for values in samples))
         return StoreSummary(rows, wearers, first, last, self.encrypted, removed)
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
-        with self._lock:
-            self._database.close()
+        self._database.close()
 
     def __enter__(self) -> FingerprintStore:
         return self
@@ -339,78 +281,6 @@ class FingerprintStore:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _prepare_file(self, create: bool) -> None:
-        if self.path.exists():
-            if not self.path.is_file():
-                raise StoreError(f"{self.path} is no regular file")
-            return
-        if not create:
-            raise StoreError(f"there is no log {self.path}")
-        try:
-            # SQLite gives its -wal and -shm the permissions of the file.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
-            return  # another writer was quicker
-        except OSError as error:
-            raise StoreError(f"cannot make {self.path}: {error.strerror}") from error
-
-    def _open(self, key: bytes | None) -> tuple[Seal, bool]:
-        database = self._database
-        for pragma in ("trusted_schema = OFF", "secure_delete = ON", "synchronous = FULL"):
-            database.execute(f"PRAGMA {pragma}")
-        identity = database.execute("PRAGMA application_id").fetchone()[0]
-        tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if identity != _APPLICATION_ID and tables:
-            raise StoreError(f"{self.path} is a database, but no log of fingerprints")
-        database.execute("PRAGMA journal_mode = WAL").fetchall()
-        if identity != _APPLICATION_ID:
-            self._create(key)
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version != _FORMAT_VERSION:
-            raise StoreError(
-                f"{self.path} has format version {version}; this release reads "
-                f"{_FORMAT_VERSION}"
-            )
-        found = database.execute("SELECT id, encrypted, key_check FROM log").fetchall()
-        if len(found) != 1:
-            raise StoreIntegrityError(f"the head of {self.path} is damaged")
-        log_id, encrypted, check = found[0]
-        if not encrypted:
-            if key is not None:
-                raise StoreKeyError(f"{self.path} is not encrypted: leave the key out")
-            return OpenSeal(), False
-        if key is None:
-            raise StoreKeyError(f"{self.path} is encrypted: give the key it was made with")
-        seal = KeyedSeal(key, log_id)
-        try:
-            seal.open(check, log_id)
-        except StoreIntegrityError as error:
-            raise StoreKeyError(
-                f"this is not the key that {self.path} was made with"
-            ) from error
-        return seal, True
-
-    def _create(self, key: bytes | None) -> None:
-        log_id = os.urandom(16)
-        seal: Seal = OpenSeal() if key is None else KeyedSeal(key, log_id)
-        database = self._database
-        database.execute("BEGIN IMMEDIATE")
-        try:
-            # Two processes may find the file empty; the second one finds a log here.
-            if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                for statement in _statements(_SCHEMA):
-                    database.execute(statement)
-                database.execute(
-                    "INSERT INTO log VALUES (?, ?, ?)",
-                    (log_id, int(key is not None), seal.close(_CHECK, log_id)),
-                )
-                database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                database.execute(f"PRAGMA user_version = {_FORMAT_VERSION}")
-            database.execute("COMMIT")
-        except BaseException:
-            database.execute("ROLLBACK")
-            raise
 
     def _read(
         self, sequence: int, start_s: float, wearer: bytes, digest: bytes, content: bytes
@@ -424,83 +294,3 @@ class FingerprintStore:
                 f"row {sequence} of {self.path}: {error}", sequence=sequence
             ) from error
         return row
-
-    def _last_sequence(self) -> int:
-        row = self._database.execute(
-            "SELECT max(coalesce((SELECT max(sequence) FROM fingerprints), 0), "
-            "coalesce((SELECT max(last) FROM removed), 0))"
-        ).fetchone()
-        return int(row[0])
-
-    def _removed(self) -> list[tuple[int, int]]:
-        """Ranges that were pruned, in order; each note is checked."""
-        with self._lock, self._told():
-            found = self._database.execute(
-                "SELECT first, last, note FROM removed ORDER BY first"
-            ).fetchall()
-        for first, last, note in found:
-            try:
-                self._seal.open(note, row_facts(first, float(last), b"", b"removed"))
-            except StoreIntegrityError as error:
-                raise StoreIntegrityError(
-                    f"the note that rows {first} to {last} of {self.path} were taken out "
-                    "is not genuine",
-                    sequence=first,
-                ) from error
-        return [(first, last) for first, last, _ in found]
-
-    def _note_removed(self, gone: list[int]) -> None:
-        """Note numbers as taken out, joined with the ranges noted before."""
-        ranges: list[tuple[int, int]] = []
-        for first, last in sorted([*self._removed(), *((s, s) for s in gone)]):
-            if ranges and first <= ranges[-1][1] + 1:
-                ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
-            else:
-                ranges.append((first, last))
-        self._database.execute("DELETE FROM removed")
-        self._database.executemany(
-            "INSERT INTO removed VALUES (?, ?, ?)",
-            [
-                (
-                    first,
-                    last,
-                    self._seal.close(b"", row_facts(first, float(last), b"", b"removed")),
-                )
-                for first, last in ranges
-            ],
-        )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._told():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """SQLite's errors as ours."""
-        try:
-            yield
-        except sqlite3.ProgrammingError as error:
-            raise StoreError(f"{self.path} is closed") from error
-        except sqlite3.DatabaseError as error:
-            reason = str(error)
-            if "locked" in reason:
-                reason = f"another program has been writing it for {_BUSY_S:g} s"
-            raise StoreError(f"cannot use {self.path}: {reason}") from error
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Statements of a script, whole: a trigger holds semicolons of its own."""
-    so_far = ""
-    for line in script.splitlines(keepends=True):
-        so_far += line
-        if sqlite3.complete_statement(so_far):
-            yield so_far
-            so_far = ""
