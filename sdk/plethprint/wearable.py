@@ -22,7 +22,7 @@ from plethprint.stream_column import chosen_column, dark_counts_of
 
 if TYPE_CHECKING:
     from plethprint.ble.calibration import Calibration
-    from plethprint.ble.info import Info
+    from plethprint.ble.info import Channel, Info
     from plethprint.fingerprint import Fingerprint
     from plethprint.fingerprinter import Fingerprinter
     from plethprint.package import ModelPackage
@@ -101,7 +101,7 @@ class Wearable:
         stream_format = self._stream.format
         if stream_format is None:
             raise ProtocolError("which channels are streamed is known once it started")
-        column = _chosen_column(stream_format.channels, None)
+        column = chosen_column(stream_format.channels, None)
         return column, stream_format.channels[column]
 
     def stream_clock(self) -> StreamClock:
