@@ -10,7 +10,7 @@ so that two teachers can be compared in pairs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -148,10 +148,16 @@ class Jury:
 
     Examples
     --------
-    >>> jury = Jury(load_training_sets(Path("runs/windows"), context=True))  # doctest: +SKIP
-    >>> teacher = pretrain(Path("runs/t"), jury.training_sets, config)  # doctest: +SKIP
-    >>> jury.judge(teacher)["heart_rate_mae_bpm"].interval.mean  # doctest: +SKIP
-    4.2
+    >>> from plethprint_distill.teacher import TeacherConfig
+    >>> from plethprint_distill.virtual import virtual_windows
+    >>> windows = virtual_windows(48, seed=1)
+    >>> people = np.array([f"bidmc/{row % 8}" for row in range(48)])
+    >>> jury = Jury({"bidmc": replace(windows, person=people)})
+    >>> jury.people()
+    {'bidmc': 1}
+    >>> teacher = M2AE(TeacherConfig(width=16, heads=2, encoder_layers=1))
+    >>> jury.judge(teacher)["heart_rate_mae_bpm"].interval.mean > 0.0
+    True
     """
 
     def __init__(self, sets: Mapping[str, WindowSet]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -154,12 +153,11 @@ def _write(
         "windows": config.windows,
         **{name: asdict(told.interval) for name, told in found.items()},
     }
-    np.savez_compressed(
-        run / "draws.npz", **{name: told.draws for name, told in found.items()}
-    )
+    draws: dict[str, Any] = {name: told.draws for name, told in found.items()}
+    np.savez_compressed(run / "draws.npz", **draws)
     part = run / "judged.part"
     part.write_text(json.dumps({"row": row, "config": asdict(config)}) + "\n")
-    os.replace(part, run / "judged.json")
+    part.replace(run / "judged.json")
     return row
 
 
@@ -241,9 +239,8 @@ def _cell(name: str, figures: _Figures, recipe: _Figures | None) -> str:
         low, high = _quantiles(draws)
         return f"{values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
     low, high = _quantiles(draws - recipe[name][1])
-    told = (
-        f"{values.mean():.{digits}f} ({values.mean() - recipe[name][0].mean():+.{digits}f})"
-    )
+    mean, change = values.mean(), values.mean() - recipe[name][0].mean()
+    told = f"{mean:.{digits}f} ({change:+.{digits}f})"
     return f"**{told}**" if low > 0.0 or high < 0.0 else told
 
 
