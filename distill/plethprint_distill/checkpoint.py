@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from plethprint.errors import PackageIncompatibleError
-from plethprint_distill.teacher import M2AE, TeacherConfig
+from plethprint_distill.teacher import M2AE, TeacherConfig, shape_of
 
 __all__ = ["fit_weights", "load_teacher", "save_teacher"]
 
@@ -83,9 +83,9 @@ def fit_weights(teacher: M2AE, state: dict[str, torch.Tensor]) -> None:
 
 
 def _from_training(path: Path) -> M2AE:
-    from plethprint_distill.teacher import PRESETS
-
     state = torch.load(path, map_location="cpu", weights_only=True)
-    teacher = M2AE(PRESETS[state["config"]["preset"]])
+    told = state["config"]
+    # Checkpoints from before there was a choice of length say nothing of it.
+    teacher = M2AE(shape_of(told["preset"], told.get("dim", 0)))
     fit_weights(teacher, state["model"])
     return teacher.eval()

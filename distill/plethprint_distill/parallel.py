@@ -45,7 +45,9 @@ class Objective(nn.Module):
     def __init__(self, teacher: M2AE, config: PretrainConfig) -> None:
         super().__init__()
         self.teacher, self.config = teacher, config
-        self.log_scale = nn.Parameter(torch.tensor(np.log(10.0), dtype=torch.float32))
+        scale = np.log(1.0 / (config.temperature or 0.1))
+        self.log_scale = nn.Parameter(torch.tensor(scale, dtype=torch.float32))
+        self.log_scale.requires_grad_(config.temperature == 0.0)
         self.log_variance = nn.Parameter(torch.zeros(len(TARGETS)))
         self.gather: Gather | None = None
         """Set where there is more than one rank."""

@@ -28,7 +28,7 @@ from plethprint_distill.run_state import (
     whole,
     write_state,
 )
-from plethprint_distill.teacher import M2AE, PRESETS
+from plethprint_distill.teacher import M2AE, PRESETS, shape_of
 from plethprint_distill.teacher_batch import BatchSource, WindowSetSource
 from plethprint_distill.training_run import go_on
 from plethprint_distill.windows import WindowSet
@@ -95,7 +95,7 @@ class Pretraining:
                 f"{self.compute.accumulate} micro-batches each"
             )
         torch.manual_seed(config.seed)
-        self.objective = Objective(M2AE(PRESETS[config.preset]), config)
+        self.objective = Objective(M2AE(shape_of(config.preset, config.dim)), config)
         self.objective.to(self.fabric.device)
         if self.world > 1:
             self.objective.gather = self._gather

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from plethprint.errors import TrainingError
+
 __all__ = ["PretrainConfig"]
 
 
@@ -12,6 +14,8 @@ class PretrainConfig:
     """One pre-training run; written beside every checkpoint."""
 
     preset: str = "small"
+    dim: int = 0
+    """Numbers of a fingerprint; 0: as many as the preset's."""
     windows: int = 5_000_000
     """Windows seen in all, over as many resumed runs as it takes."""
     batch: int = 256
@@ -34,8 +38,21 @@ class PretrainConfig:
     reconstruction: float = 1.0
     """lambda of L = L_contrast + lambda L_recon."""
     contrast: float = 0.5
+    temperature: float = 0.0
+    """Of the contrast, held where it is; 0: learned, from 0.1 on."""
     agreement: float = 0.5
     """Of the fingerprints from PPG alone and from both."""
     physiology: float = 1.0
     decorrelation: float = 0.1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a temperature or a length that is none."""
+        # `Learned.scale` is clamped there: a colder one would silently be 0.02.
+        if self.temperature != 0.0 and not 0.02 <= self.temperature <= 10.0:
+            raise TrainingError(
+                "a temperature that is held must lie from 0.02 to 10 (0: learned), not at "
+                f"{self.temperature}"
+            )
+        if self.dim < 0:
+            raise TrainingError(f"a fingerprint cannot have {self.dim} numbers")

@@ -1,4 +1,4 @@
-"""Verbs about training: `unpack`, `curves`, `probe-curve`, `figures`, `sweep`, `cost`."""
+"""Verbs about training: `unpack`, `curves`, `probe-curve`, `figures`, sweeps, `cost`."""
 
 from __future__ import annotations
 
@@ -59,6 +59,15 @@ def add_verbs(verbs: Any) -> None:
     sweep.add_argument("--seed", type=int, default=0)
     sweep.add_argument("--out", type=Path, default=Path("runs/sweep"))
     sweep.set_defaults(run=_sweep)
+    teachers = verbs.add_parser(
+        "teacher-sweep", help="small teachers that differ in one thing"
+    )
+    teachers.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
+    teachers.add_argument("--windows", type=int, default=150_000, help="of each run")
+    teachers.add_argument("--only", nargs="+", metavar="AXIS", help="default: all of them")
+    teachers.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="SEED")
+    teachers.add_argument("--out", type=Path, default=Path("runs/teacher_sweep"))
+    teachers.set_defaults(run=_teacher_sweep)
     cost = verbs.add_parser("cost", help="operations and memory of the teacher's presets")
     cost.set_defaults(run=_cost)
 
@@ -150,6 +159,32 @@ def _sweep(arguments: argparse.Namespace) -> dict[str, Any]:
         chosen,
     )
     return {"windows": arguments.windows, "rows": rows}
+
+
+def _teacher_sweep(arguments: argparse.Namespace) -> dict[str, Any]:
+    from plethprint_distill.prepare import load_training_sets
+    from plethprint_distill.pretrain_config import PretrainConfig
+    from plethprint_distill.teacher_sweep import (
+        TEACHER_VARIANTS,
+        sweep_table,
+        teacher_sweep,
+    )
+
+    only = arguments.only or list(dict.fromkeys(v.axis for v in TEACHER_VARIANTS))
+    if unknown := sorted(set(only) - {v.axis for v in TEACHER_VARIANTS}):
+        known = ", ".join(dict.fromkeys(v.axis for v in TEACHER_VARIANTS))
+        raise TrainingError(f"no axis {', '.join(unknown)}; the sweep has {known}")
+    rows = teacher_sweep(
+        arguments.out,
+        load_training_sets(arguments.windows_dir, context=True),
+        # Warm-up of a tenth: the recipe's own would be half of so short a run.
+        PretrainConfig(windows=arguments.windows, warm_up_windows=arguments.windows // 10),
+        [v for v in TEACHER_VARIANTS if v.axis in only],
+        seeds=arguments.seeds,
+    )
+    table = arguments.out / "table.md"
+    table.write_text(sweep_table(arguments.out))
+    return {"windows": arguments.windows, "table": str(table), "rows": rows}
 
 
 def _cost(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -25,7 +25,7 @@ from torch.nn import functional as fn
 from plethprint.signal import ECG, PPG
 from plethprint_distill.physiology import TARGETS
 
-__all__ = ["M2AE", "PRESETS", "TeacherConfig"]
+__all__ = ["M2AE", "PRESETS", "TeacherConfig", "shape_of"]
 
 RHYTHMS = 16
 """Room for rhythm classes; the virtual wearer uses the first of them."""
@@ -53,6 +53,18 @@ PRESETS = {
     "large": TeacherConfig(768, 12, 16, 4, 6, 0.25, 64),
 }
 """`small` trains on two CPU cores; `base` and `large` want a GPU."""
+
+
+def shape_of(preset: str, dim: int = 0) -> TeacherConfig:
+    """A preset's shape, with fingerprints of `dim` numbers; 0: as many as it says.
+
+    Examples
+    --------
+    >>> shape_of("small").dim, shape_of("small", 128).dim
+    (64, 128)
+    """
+    shape = PRESETS[preset]
+    return replace(shape, dim=dim) if dim else shape
 
 
 class _Attention(nn.Module):

@@ -1,0 +1,359 @@
+"""Training people who judge a small teacher, and what they are asked.
+
+A quarter of the *training* people of every corpus (`sweep.is_judge`) is kept from a small
+training; nobody held out for tests is looked at. The frozen fingerprints of the others fit
+a linear probe for each question, and those of the judges answer it. Every figure has the
+judges drawn anew as its interval, by draws that are of the same people for every teacher:
+so that two teachers can be compared in pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from plethprint.agreement import centred_cosine
+from plethprint.errors import TrainingError
+from plethprint.signal import ECG
+from plethprint_distill.folds import Fold, thinned
+from plethprint_distill.metrics import auroc_of_people, mean_by_person, pearson
+from plethprint_distill.physiology import log_with_floor, target_column
+from plethprint_distill.probes import probe
+from plethprint_distill.reconstruction import paint_ecg
+from plethprint_distill.space import fingerprints, mixed_pairs, settle_space
+from plethprint_distill.statistics import Estimate, estimate
+from plethprint_distill.sweep import is_judge
+from plethprint_distill.teacher import M2AE
+from plethprint_distill.teacher_targets import SPOILED_RATIO
+from plethprint_distill.windows import WindowSet, concatenate
+from plethprint_sim.rhythm import AF
+
+__all__ = ["FIGURES", "Jury"]
+
+FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+_DRAWS = 400
+_FIT, _ASKED = 1500, 1200
+"""Windows of each pool that fit the probes, and that are asked, at most."""
+_PAINTED = 400
+"""Windows that judge painted ECG, of each corpus of pairs at most."""
+_SETTLED = 500
+"""Pairs of each set that the fingerprint space is settled on."""
+
+_POOLS: dict[str, tuple[tuple[str, ...], str]] = {
+    "bidmc": (("bidmc",), "ppg"),
+    "uci": (("uci_cuffless",), "ppg"),
+    "sensors": (
+        ("bidmc_resensed", "uci_cuffless_resensed", "stress_predict_resensed"),
+        "ppg",
+    ),
+    "ecg": (("cinc2017",), "ecg"),
+}
+"""Sets whose windows are asked together, and what the teacher sees of them."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A label of windows that a probe reads from the frozen fingerprint."""
+
+    pools: tuple[str, ...]
+    label: Callable[[WindowSet], FloatArray]
+    """(N,); NaN where it is not known. Of classes 0 and 1."""
+    figure: str
+    """mae, r or auroc."""
+
+
+def _target(name: str) -> Callable[[WindowSet], FloatArray]:
+    column = target_column(name)
+    return lambda w: np.asarray(w.targets[:, column], np.float64)
+
+
+def _exponential(name: str) -> Callable[[WindowSet], FloatArray]:
+    read = _target(name)
+    return lambda w: np.exp(read(w))
+
+
+def _above(name: str, bar: float) -> Callable[[WindowSet], FloatArray]:
+    read = _target(name)
+
+    def label(windows: WindowSet) -> FloatArray:
+        value = read(windows)
+        return np.where(np.isfinite(value), value > bar, np.nan)
+
+    return label
+
+
+def _fibrillates(windows: WindowSet) -> FloatArray:
+    return np.asarray(np.asarray(windows.rhythm) == AF, np.float64)
+
+
+_PAIRS = ("bidmc", "uci")
+
+_QUESTIONS: dict[str, _Question] = {
+    "heart_rate_mae_bpm": _Question(("bidmc",), _exponential("log_heart_rate"), "mae"),
+    "interval_variation_r": _Question(_PAIRS, _target("log_interval_cv"), "r"),
+    "early_beats_auroc": _Question(_PAIRS, _above("early_share", 0.0), "auroc"),
+    "late_beats_auroc": _Question(_PAIRS, _above("late_share", 0.0), "auroc"),
+    "systolic_r": _Question(("uci",), _exponential("log_sbp"), "r"),
+    "disturbed_auroc": _Question(
+        ("sensors",),
+        _above("log_disturbance", float(log_with_floor(SPOILED_RATIO))),
+        "auroc",
+    ),
+    "af_from_ecg_auroc": _Question(("ecg",), _fibrillates, "auroc"),
+}
+
+FIGURES = {
+    "heart_rate_mae_bpm": ("heart rate, bpm", -1),
+    "interval_variation_r": ("interval variation, r", 1),
+    "early_beats_auroc": ("early beats, AUROC", 1),
+    "late_beats_auroc": ("late beats, AUROC", 1),
+    "systolic_r": ("systolic, r", 1),
+    "af_from_ecg_auroc": ("AF from ECG, AUROC", 1),
+    "disturbed_auroc": ("disturbed, AUROC", 1),
+    "retrieval_at_256": ("PPG→ECG @256", 1),
+    "centred_cosine": ("PPG v both", 1),
+    "effective_rank": ("rank", 1),
+    "ecg_error": ("ECG error", -1),
+}
+"""Figure -> its title in a table, and whether more (1) or less (-1) of it is better."""
+
+
+@dataclass(frozen=True)
+class _Pool:
+    windows: WindowSet
+    """Without context; those that fit and those that are asked."""
+    asked: BoolArray
+    """(N,) of people who judge."""
+    modality: str
+
+
+class Jury:
+    """Windows of training people, parted by person into those who fit and who judge.
+
+    Parameters
+    ----------
+    sets
+        Training windows, with context or without, nobody of them held out for tests.
+
+    Raises
+    ------
+    TrainingError
+        If no pair of BIDMC is of a judge, or none is left to fit.
+
+    Examples
+    --------
+    >>> from plethprint_distill.teacher import TeacherConfig
+    >>> from plethprint_distill.virtual import virtual_windows
+    >>> windows = virtual_windows(48, seed=1)
+    >>> people = np.array([f"bidmc/{row % 8}" for row in range(48)])
+    >>> jury = Jury({"bidmc": replace(windows, person=people)})
+    >>> jury.people()
+    {'bidmc': 1}
+    >>> teacher = M2AE(TeacherConfig(width=16, heads=2, encoder_layers=1))
+    >>> jury.judge(teacher)["heart_rate_mae_bpm"].interval.mean > 0.0
+    True
+    """
+
+    def __init__(self, sets: Mapping[str, WindowSet]) -> None:
+        judges = {name: _judge_rows(part) for name, part in sets.items()}
+        self.training_sets: dict[str, WindowSet] = {}
+        """All sets without the windows of judges: what a variant may train on."""
+        for name, part in sets.items():
+            left = part.take(~judges[name]) if judges[name].any() else part
+            if len(left):
+                self.training_sets[name] = left
+        self._pools = {
+            pool: found
+            for pool, (names, modality) in _POOLS.items()
+            if (found := _pooled(sets, judges, names, modality)) is not None
+        }
+        if "bidmc" not in self._pools:
+            raise TrainingError(
+                "no windows of people who judge, or none of others: the sweep needs bidmc"
+            )
+        self._settle_on = mixed_pairs(self.training_sets, _SETTLED).centred()
+
+    def people(self) -> dict[str, int]:
+        """How many judge, by pool."""
+        return {
+            name: len(np.unique(np.asarray(p.windows.person)[p.asked]))
+            for name, p in self._pools.items()
+        }
+
+    def judge(self, teacher: M2AE) -> dict[str, Estimate]:
+        """Settle the teacher's space on those who trained it, and ask all questions.
+
+        Returns
+        -------
+        dict
+            `FIGURES` -> the figure, its interval over judges and its draws; figures of
+            corpora that are not there are left out.
+        """
+        settle_space(teacher, self._settle_on)
+        seen = {
+            name: fingerprints(teacher, pool.windows, (pool.modality,))
+            for name, pool in self._pools.items()
+        }
+        found = {
+            name: answer
+            for name, question in _QUESTIONS.items()
+            if (answer := self._ask(question, seen)) is not None
+        }
+        return {**found, **dict(self._of_pairs(teacher, seen))}
+
+    def _ask(
+        self, question: _Question, seen: Mapping[str, Float32Array]
+    ) -> Estimate | None:
+        names = [name for name in question.pools if name in self._pools]
+        if not names:
+            return None
+        pools = [self._pools[name] for name in names]
+        label = np.concatenate([question.label(pool.windows) for pool in pools])
+        person = np.concatenate([np.asarray(pool.windows.person) for pool in pools])
+        asked = np.concatenate([pool.asked for pool in pools])
+        known = np.isfinite(label)
+        fold = Fold(np.flatnonzero(known & ~asked), np.flatnonzero(known & asked))
+        classes = question.figure == "auroc"
+        for rows in (fold.train, fold.test):
+            if len(rows) < 2 or np.ptp(label[rows]) == 0.0:
+                return None  # one class alone, or a label that does not vary
+        said = probe(
+            np.concatenate([seen[name] for name in names]),
+            np.where(known, label, 0.0),
+            person,
+            ((fold,),),
+            classes=classes,
+        )
+        truth, whose = label[fold.test], person[fold.test]
+        value = (said.score if classes else said.value)[0, fold.test, 0]
+        return estimate(_metric(question.figure, truth, value, whose), whose, draws=_DRAWS)
+
+    def _of_pairs(
+        self, teacher: M2AE, seen: Mapping[str, Float32Array]
+    ) -> Iterator[tuple[str, Estimate]]:
+        """How PPG stands to ECG in the judges' pairs."""
+        pools = {k: self._pools[k] for k in _PAIRS if k in self._pools}
+        asked = [pool.windows.take(pool.asked) for pool in pools.values()]
+        pairs = concatenate(asked)
+        person = np.asarray(pairs.person)
+        alone = np.concatenate([seen[k][pool.asked] for k, pool in pools.items()])
+        both = fingerprints(teacher, pairs, ("ppg", "ecg"))
+        heart = fingerprints(teacher, pairs, ("ecg",))
+        yield "retrieval_at_256", _mean(_hits(alone, heart).astype(np.float64), person)
+        yield "centred_cosine", _mean(centred_cosine(alone, both), person)
+        yield "effective_rank", _rank(alone, person)
+        few = concatenate(
+            w.take(thinned(np.arange(len(w)), np.asarray(w.person), _PAINTED, seed=1))
+            for w in asked
+        )
+        truth = np.asarray(few.ecg, np.float64) * ECG.input_scale
+        error = ((paint_ecg(teacher, few.ppg) - truth) ** 2).mean(axis=1)
+        energy = np.maximum(truth.var(axis=1), 1e-9)
+        yield "ecg_error", _mean(error / energy, np.asarray(few.person))
+
+
+def _judge_rows(windows: WindowSet) -> BoolArray:
+    """(N,) windows of people who judge; virtual wearers are nobody."""
+    people, inverse = np.unique(np.asarray(windows.person), return_inverse=True)
+    judges = [not p.startswith("virtual/") and is_judge(p) for p in people.tolist()]
+    return np.array(judges, dtype=np.bool_)[inverse]
+
+
+def _pooled(
+    sets: Mapping[str, WindowSet],
+    judges: Mapping[str, BoolArray],
+    names: tuple[str, ...],
+    modality: str,
+) -> _Pool | None:
+    """Windows of the sets, evenly over people; None where a side is empty."""
+    parts, asked = [], []
+    for name in names:
+        if name not in sets:
+            continue
+        usable = np.asarray(getattr(sets[name], f"has_{modality}"))
+        if name in ("bidmc", "uci_cuffless"):
+            usable = usable & np.asarray(sets[name].has_ecg)
+        person = np.asarray(sets[name].person)
+        for side, most in ((False, _FIT), (True, _ASKED)):
+            rows = np.flatnonzero(usable & (judges[name] == side))
+            rows = thinned(rows, person, most // len(names), seed=0)
+            parts.append(sets[name].take(rows).centred())
+            asked.append(np.full(len(rows), side))
+    if not parts:
+        return None
+    found = _Pool(concatenate(parts), np.concatenate(asked), modality)
+    return found if found.asked.any() and not found.asked.all() else None
+
+
+def _metric(
+    figure: str, truth: FloatArray, value: FloatArray, person: npt.NDArray[np.str_]
+) -> Callable[[FloatArray], FloatArray]:
+    """The figure of weights (D, N)."""
+    if figure == "auroc":
+        return auroc_of_people(truth > 0.5, value, person)
+    if figure == "r":
+        return lambda weights: pearson(truth, value, weights)
+    error = np.abs(truth - value)
+    return lambda weights: mean_by_person(error, person, weights)
+
+
+def _mean(values: FloatArray, person: npt.NDArray[np.str_]) -> Estimate:
+    return estimate(
+        lambda weights: mean_by_person(values, person, weights), person, draws=_DRAWS
+    )
+
+
+def _hits(asking: Float32Array, asked: Float32Array, pool: int = 256) -> BoolArray:
+    """(N,) whether a row's nearest among `pool` of the other side is its own partner.
+
+    As `plethprint.agreement.retrieval_at`, row by row; the rows that are left over by
+    whole pools make one more with rows of the first.
+    """
+    order = np.random.default_rng(0).permutation(len(asking))
+    x, y = (_unit(rows.astype(np.float64))[order] for rows in (asking, asked))
+    found = np.zeros(len(order), dtype=np.bool_)
+    for first in range(0, len(order), pool):
+        own = np.arange(first, min(first + pool, len(order)))
+        others = own if len(own) == pool else np.r_[own, np.arange(min(pool, first))]
+        others = others[:pool]
+        found[own] = np.argmax(x[own] @ y[others].T, axis=1) == np.arange(len(own))
+    hits = np.empty_like(found)
+    hits[order] = found
+    return hits
+
+
+def _unit(rows: FloatArray) -> FloatArray:
+    centred = rows - rows.mean(axis=0)
+    lengths = np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    unit: FloatArray = centred / lengths
+    return unit
+
+
+def _rank(vectors: Float32Array, person: npt.NDArray[np.str_]) -> Estimate:
+    """`space.effective_rank`, with people drawn anew by their own sums and squares."""
+    names, first, inverse = np.unique(person, return_index=True, return_inverse=True)
+    x = vectors.astype(np.float64) - vectors.mean(axis=0)
+    count = np.bincount(inverse).astype(np.float64)
+    sums = np.stack([x[inverse == k].sum(axis=0) for k in range(len(names))])
+    squares = np.stack([x[inverse == k].T @ x[inverse == k] for k in range(len(names))])
+
+    def rank(weights: FloatArray) -> FloatArray:
+        own = weights[:, first]
+        total = np.maximum(own @ count, 1e-30)
+        out = np.empty(len(own))
+        for draw, drawn in enumerate(own):
+            mean = drawn @ sums / total[draw]
+            covariance = np.tensordot(drawn, squares, 1) / total[draw]
+            values = np.linalg.eigvalsh(covariance - np.outer(mean, mean))
+            share = np.maximum(values, 0) / max(values.sum(), 1e-30)
+            share = share[share > 1e-12]
+            out[draw] = np.exp(-(share * np.log(share)).sum())
+        return out
+
+    return estimate(rank, person, draws=_DRAWS)
