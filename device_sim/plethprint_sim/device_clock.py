@@ -40,6 +40,10 @@ class DeviceClock:
         self._sampling_since_s: float | None = None
         self._rate_hz = 1.0
 
+    def with_samples_of_its_own(self) -> DeviceClock:
+        """The same crystal for another sensor, whose samples are not counted yet."""
+        return DeviceClock(self._power_on_s, (self._speed - 1.0) * 1e6)
+
     def device_time_s(self, host_s: float) -> float:
         """Seconds on the device's clock since power-on, at host time `host_s`."""
         return (host_s - self._power_on_s) * self._speed

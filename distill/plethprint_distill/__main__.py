@@ -15,6 +15,7 @@ from plethprint.errors import PlethprintError
 from plethprint_distill.benchmark_command import add_arguments as add_benchmark_arguments
 from plethprint_distill.checkpoint import load_teacher
 from plethprint_distill.heart_rate_head import add_verb as add_heads
+from plethprint_distill.motion_evidence import add_verb as add_motion
 from plethprint_distill.privacy.command import add_verb as add_privacy
 from plethprint_distill.quality_calibration import add_verb as add_quality
 from plethprint_distill.scale_command import add_verbs as add_scale
@@ -242,6 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_privacy(verbs)
     add_heads(verbs)
     add_quality(verbs)
+    add_motion(verbs)
     add_scale(verbs)
     arguments = parser.parse_args(argv)
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Callable
 
-from plethprint.ble.personality import Driver
 from plethprint.block import TimelineFrame
 from plethprint.errors import FrameError
 
@@ -25,9 +25,15 @@ class FrameIntake:
     """Decodes, counts, and warns of each kind of nonsense once.
 
     Bytes from a radio never raise: not the wearable's, and not a driver's own bugs.
+
+    Parameters
+    ----------
+    what : str
+        What the notifications hold, for the log.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "PPG") -> None:
+        self._what = what
         self.decode_errors = 0
         """Notifications that were no frames."""
         self._digest = hashlib.sha256()
@@ -38,8 +44,20 @@ class FrameIntake:
         """SHA-256 over every notification so far, in order of arrival."""
         return self._digest.hexdigest()
 
-    def decode(self, payload: bytes, driver: Driver, channels: int) -> TimelineFrame | None:
-        """Decode one notification of a stream of so many channels; None when it is none."""
+    def decode(
+        self, payload: bytes, decode: Callable[[bytes], TimelineFrame], channels: int
+    ) -> TimelineFrame | None:
+        """Decode one notification of a stream of so many channels; None when it is none.
+
+        Parameters
+        ----------
+        payload : bytes
+            As it came.
+        decode : callable
+            The driver's; may raise anything.
+        channels : int
+            Columns that its frames must have.
+        """
         self._digest.update(payload)
         try:
             if len(payload) > LONGEST_NOTIFICATION_BYTES:
@@ -47,7 +65,7 @@ class FrameIntake:
                     f"a notification has at most {LONGEST_NOTIFICATION_BYTES} bytes, got "
                     f"{len(payload)}"
                 )
-            frame = driver.decode(payload)
+            frame = decode(payload)
             if frame.counts.shape[1] != channels:
                 raise FrameError(
                     f"a frame of {frame.counts.shape[1]} channels in a stream of {channels}"
@@ -65,4 +83,6 @@ class FrameIntake:
         kind = re.sub(r"\d+", "#", told)
         if kind not in self._warned:
             self._warned.add(kind)
-            _LOGGER.warning("dropped a notification that is no frame: %s", told)
+            _LOGGER.warning(
+                "dropped a notification that is no frame of %s: %s", self._what, told
+            )

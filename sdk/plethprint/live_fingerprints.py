@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -11,9 +11,17 @@ from plethprint.block import INTERPOLATED_GAP_S, Block, GapCause
 from plethprint.errors import SampleRateError
 from plethprint.fingerprint import Fingerprint
 from plethprint.fingerprinter import FingerprintStream
+from plethprint.index_spans import IndexSpans
+from plethprint.motion_history import MotionHistory
+from plethprint.quality_evidence import lowered
+from plethprint.raw_window import RawWindow
 from plethprint.resample import MIN_RATE_HZ
 
 __all__ = ["LiveFingerprint", "LiveFingerprints", "demand_rate"]
+
+_MOTION_AWAITED_S = 2.5  # a Verity Sense sends acceleration every second or two
+_MOTION_DEAD_S = 5.0  # silent for so long, acceleration is not waited for
+_MOTION_SLACK_S = 0.25
 
 
 def demand_rate(sample_rate_hz: float) -> None:
@@ -51,6 +59,15 @@ class LiveFingerprint(Fingerprint):
     gap_fraction: float = 0.0
     """Share of the window's samples that never arrived and were interpolated, 0..1;
     `missing` counts those off the skin too."""
+    motion_g: float | None = None
+    """Root mean square of the dynamic acceleration over the window, g; None where the
+    wearable sends none. See `plethprint.motion_history`."""
+    motion_fraction: float | None = None
+    """Share of the window during which the wearable itself said that it moved enough to
+    disturb the pulse, 0..1; None where it cannot tell."""
+    perfusion: float | None = None
+    """Pulse over level of the raw counts; None where nobody knows which count is
+    darkness. See `plethprint.signal_quality.perfusion_index`."""
 
 
 class LiveFingerprints:
@@ -62,6 +79,10 @@ class LiveFingerprints:
     stream begins anew and no window spans it. Samples taken off the skin count as missing
     too.
 
+    Motion and perfusion are told beside each window where they are known, and lower its
+    quality. Acceleration comes later than the samples it belongs to: a window waits for
+    it, 2.5 s at most.
+
     Parameters
     ----------
     stream : FingerprintStream
@@ -70,17 +91,32 @@ class LiveFingerprints:
         Nominal rate of the wearable.
     channel : int
         Column of the samples to use.
+    motion : MotionHistory, optional
+        Acceleration in host time.
+    dark_counts : float, optional
+        Counts of the channel without any light; None where nobody knows.
     """
 
     def __init__(
-        self, stream: FingerprintStream, *, sample_rate_hz: float, channel: int
+        self,
+        stream: FingerprintStream,
+        *,
+        sample_rate_hz: float,
+        channel: int,
+        motion: MotionHistory | None = None,
+        dark_counts: float | None = None,
     ) -> None:
         self._stream = stream
         self._rate_hz = sample_rate_hz
         self._channel = channel
         self._first_index = 0
         self._last: Block | None = None
-        self._gaps: deque[tuple[int, int]] = deque()  # interpolated, as sample indices
+        self._gaps = IndexSpans()  # interpolated
+        self._moved = IndexSpans()  # by the wearable's own word
+        self._tells_moving = False
+        self._motion = motion
+        self._raw = None if dark_counts is None else RawWindow(sample_rate_hz, dark_counts)
+        self._waiting: deque[LiveFingerprint] = deque()  # for acceleration
 
     def push(self, block: Block) -> list[LiveFingerprint]:
         """Take the next block; return the fingerprints that are now complete."""
@@ -93,24 +129,39 @@ class LiveFingerprints:
             self._first_index = block.index
             missing = 0
         samples = block.samples[:, self._channel].astype(np.float64)
+        end = block.index + len(samples)
+        moving: bool | None = getattr(block.frame, "moving", None)
+        self._tells_moving = moving is not None
+        if moving:
+            self._moved.add(block.index, end)
+        if self._raw is not None:
+            self._raw.add(block.index, samples)
         if not block.frame.on_skin:
             # Of a sensor in the air there are counts, but of nobody: as good as missing.
             samples[:] = np.nan
         if missing:
-            self._gaps.append((block.index - missing, block.index))
+            self._gaps.add(block.index - missing, block.index)
             samples = np.concatenate([np.full(missing, np.nan), samples])
         self._last = block
-        prints += self._placed(self._stream.push(samples), block)
+        self._waiting += self._placed(self._stream.push(samples), block)
+        newest_s = block.start_s + (end - block.index) * block.host_period_s
+        while self._waiting and self._knows_motion(self._waiting[0], newest_s):
+            prints.append(self._with_motion(self._waiting.popleft()))
         return prints
 
     def finish(self) -> list[LiveFingerprint]:
         """Return what waited for samples that will not come; begin anew."""
         if self._last is None:
             return []
-        prints = self._placed(self._stream.flush(), self._last)
+        self._waiting += self._placed(self._stream.flush(), self._last)
         self._stream.reset()
         self._last = None
         self._gaps.clear()
+        self._moved.clear()
+        if self._raw is not None:
+            self._raw.clear()
+        prints = [self._with_motion(fp) for fp in self._waiting]
+        self._waiting.clear()
         return prints
 
     def _breaks(self, missing: int, block: Block) -> bool:
@@ -131,27 +182,43 @@ class LiveFingerprints:
 
     def _place(self, fp: Fingerprint, newest: Block) -> LiveFingerprint:
         first_index = self._first_index + fp.start * self._rate_hz
+        end = first_index + fp.duration_s * self._rate_hz
         # From the newest block backwards: it knows most about the clocks.
         start_s = newest.start_s - (newest.index - first_index) * newest.host_period_s
         values = {f.name: getattr(fp, f.name) for f in fields(Fingerprint)}
         values["start"] = start_s
-        gap_fraction = self._gap_fraction(first_index, fp.duration_s)
+        gap_fraction = self._gaps.share(first_index, end)
         if fp.quality_reason == "gaps" and fp.missing > 2.0 * gap_fraction:
             # Most of what is missing did arrive, from a sensor off the skin.
             values["quality_reason"] = "contact"
+        moved = self._moved.share(first_index, end)
         return LiveFingerprint(
             **values,
             epoch=newest.epoch,
             first_index=first_index,
             gap_fraction=gap_fraction,
+            motion_fraction=moved if self._tells_moving else None,
+            perfusion=None if self._raw is None else self._raw.perfusion(first_index, end),
         )
 
-    def _gap_fraction(self, first_index: float, duration_s: float) -> float:
-        length = duration_s * self._rate_hz
-        while self._gaps and self._gaps[0][1] <= first_index:  # windows only go forwards
-            self._gaps.popleft()
-        end = first_index + length
-        absent = sum(
-            max(0.0, min(last, end) - max(first, first_index)) for first, last in self._gaps
+    def _knows_motion(self, fp: LiveFingerprint, newest_s: float) -> bool:
+        """Whether acceleration of the window has come, or is not to be waited for."""
+        until_s = None if self._motion is None else self._motion.until_s
+        if until_s is None or newest_s - until_s > _MOTION_DEAD_S:
+            return True
+        end_s = fp.start + fp.duration_s
+        return until_s >= end_s - _MOTION_SLACK_S or newest_s - end_s > _MOTION_AWAITED_S
+
+    def _with_motion(self, fp: LiveFingerprint) -> LiveFingerprint:
+        """The fingerprint with all that is known beside the window taken into account."""
+        motion_g = None
+        if self._motion is not None:
+            motion_g = self._motion.rms_g(fp.start, fp.duration_s)
+        quality, reason = lowered(
+            fp.quality,
+            fp.quality_reason,
+            motion_g=motion_g,
+            moving=fp.motion_fraction or 0.0,
+            perfusion=fp.perfusion,
         )
-        return min(absent / length, 1.0)
+        return replace(fp, quality=quality, quality_reason=reason, motion_g=motion_g)

@@ -16,6 +16,8 @@ from plethprint.errors import LinkError, PlethprintError, ProtocolError
 from plethprint.fingerprint import Fingerprint
 from plethprint.frame_intake import FrameIntake
 from plethprint.link_keeper import LinkKeeper
+from plethprint.motion_history import MotionHistory
+from plethprint.motion_stream import MotionStream
 from plethprint.silence import Silence
 from plethprint.stream_clock import StreamClock
 from plethprint.stream_options import StreamOptions
@@ -26,6 +28,7 @@ from plethprint.timeline import Timeline
 __all__ = ["LiveStream", "StreamOptions"]
 
 _MOST_QUEUED = 1 << 20  # samples
+_MOTION_KEPT_S = 60.0  # beyond what a slow consumer may be behind
 _MAX_EARLY = 256  # notifications kept until the answer to START
 
 
@@ -67,6 +70,7 @@ class LiveStream:
         self._format: StreamFormat | None = None
         self._timeline: Timeline | None = None
         self._intake = FrameIntake()
+        self._motion = MotionStream(options.motion, keep_s=options.queue_s + _MOTION_KEPT_S)
         self._queues: list[BoundedQueue[Block]] = []
         self._device_prints = DeviceFingerprints()
         self._start_stop = asyncio.Lock()
@@ -105,6 +109,7 @@ class LiveStream:
             dropped_fingerprints=self._device_prints.dropped,
             dropped_frames=self._dropped + sum(queue.dropped for queue in self._queues),
             time_exchanges=self._exchanges.count,
+            **self._motion.counts(),
             stream_sha256=self._intake.sha256,
         )
 
@@ -112,6 +117,11 @@ class LiveStream:
     def stream_clock(self) -> StreamClock | None:
         """Sample index to host time; None while nothing streams."""
         return None if self._timeline is None else self._timeline.stream_clock()
+
+    @property
+    def motion(self) -> MotionHistory:
+        """Acceleration so far; empty where the wearable sends none."""
+        return self._motion.history
 
     async def open(self) -> None:
         """Establish the first link and begin to watch over it."""
@@ -245,6 +255,11 @@ class LiveStream:
         ready = True
         for payload, arrival_s in early:
             self._on_payload(payload, arrival_s, connection)
+        try:
+            await self._motion.start(connection.driver, stream_format, self._host_clock.now)
+        except asyncio.CancelledError:
+            self._start_cut_short = True
+            raise
 
     async def _stop(self) -> None:
         async with self._start_stop:
@@ -255,6 +270,7 @@ class LiveStream:
                 await self.connection.driver.stop()
             self._streaming = self._start_cut_short = False
             self._wanted = None
+            self._motion.pause()
             if self._timeline is not None:
                 self._timeline.pause()
 
@@ -262,7 +278,7 @@ class LiveStream:
         assert self._timeline is not None
         assert self._format is not None
         channels = len(self._format.channels)
-        frame = self._intake.decode(payload, connection.driver, channels)
+        frame = self._intake.decode(payload, connection.driver.decode, channels)
         if frame is not None:
             self._silence.hear(len(frame.counts) / self._format.sample_rate_hz)
             self._hand_out(self._timeline.push(frame, arrival_s))
@@ -273,6 +289,7 @@ class LiveStream:
 
     def _hand_out(self, blocks: Sequence[Block]) -> None:
         for block in blocks:
+            self._motion.take_block(block)
             for queue in self._queues:
                 queue.put(block)
 
@@ -280,6 +297,7 @@ class LiveStream:
 
     def _on_lost(self) -> None:
         self._exchanges.begin(None)
+        self._motion.pause()
         if self._streaming and self._timeline is not None:
             self._hand_out(self._timeline.link_lost())
 
@@ -288,6 +306,8 @@ class LiveStream:
             step_s = self._host_clock.resynchronise()
             if step_s and self._timeline is not None:
                 self._timeline.host_clock_stepped(step_s)
+            if step_s:
+                self._motion.host_clock_stepped(step_s)
             if self._streaming:
                 await self._start(connection)
             await self._device_prints.start(connection.driver)

@@ -53,6 +53,7 @@ async def connect(
     runtime: str = "auto",
     sample_rate_hz: float | None = None,
     channels: Sequence[int] | None = None,
+    motion: bool = True,
     reconnect: bool = True,
     backoff: Backoff | None = None,
     give_up_after_s: float = 600.0,
@@ -91,6 +92,9 @@ async def connect(
         Rate to stream at; None takes the lowest on offer that the model can use.
     channels : sequence of int, optional
         Channels to stream, positions in ``info.channels``; None takes all that fit.
+    motion : bool, optional
+        Whether to ask for acceleration beside PPG, where the wearable has it: it tells
+        motion apart from a bad pulse. One that refuses streams PPG all the same.
     reconnect : bool, optional
         Whether a lost link is brought back by itself.
     backoff : Backoff, optional
@@ -145,6 +149,7 @@ async def connect(
     options = StreamOptions(
         sample_rate_hz=sample_rate_hz,
         channels=None if channels is None else tuple(channels),
+        motion=motion,
         reconnect=reconnect,
         backoff=backoff or Backoff(),
         give_up_after_s=give_up_after_s,

@@ -27,5 +27,7 @@ class StreamOptions:
     """Silence that counts as a stall; the link layer often recovers by itself."""
     silent_after_s: float = 8.0
     """Silence after which the link is cut and made anew, though it looks alive."""
+    motion: bool = True
+    """Whether to ask for acceleration beside PPG, where the wearable has it."""
     queue_s: float = 60.0
     """Signal that is held for a slow consumer before the oldest is dropped."""

@@ -70,6 +70,16 @@ class StreamStatistics:
     """How far off the host times of samples may be now; None while unknown."""
     time_exchanges: int = 0
     """Times that the wearable said what its clock shows when asked."""
+    motion: str = "off"
+    """Acceleration beside PPG: ``streaming``, ``refused`` by the wearable, ``none`` where
+    it has none, ``off`` when it was not wanted."""
+    motion_samples: int = 0
+    """Samples of acceleration received."""
+    motion_missing_samples: int = 0
+    """Samples of acceleration that never arrived on a live link, as far as the wearable
+    numbers or times them."""
+    motion_decode_errors: int = 0
+    """Notifications that should have been acceleration, and were not; dropped."""
     stream_sha256: str = ""
     """SHA-256 over the payload of every PPG notification, in order of arrival."""
 

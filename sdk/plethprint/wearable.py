@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plethprint.ble.info import Channel, ChannelKind
 from plethprint.ble.standard_services import (
     HeartRateMeasurement,
     heart_rates,
@@ -19,6 +18,7 @@ from plethprint.firmware_check import FirmwareCheck, check_firmware
 from plethprint.live_fingerprints import LiveFingerprint, LiveFingerprints, demand_rate
 from plethprint.live_stream import LiveStream
 from plethprint.polarity import Polarity
+from plethprint.stream_column import chosen_column, dark_counts_of
 
 if TYPE_CHECKING:
     from plethprint.ble.calibration import Calibration
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from plethprint.stream_statistics import StreamStatistics
 
 __all__ = ["Wearable"]
-
-# Green sees the pulse best at the wrist, infrared at the finger.
-_PREFERRED = (ChannelKind.GREEN, ChannelKind.INFRARED, ChannelKind.RED, ChannelKind.OTHER)
 
 
 class Wearable:
@@ -197,7 +194,7 @@ class Wearable:
             ``start`` is the host time (Unix, s) of the window's first sample. Windows
             never span a gap of more than 0.1 s, nor any that a lost link left; shorter
             ones are interpolated, show in ``gap_fraction`` and ``missing``, and lower
-            ``quality``.
+            ``quality``. So do ``motion_g`` and ``perfusion`` where they are known.
 
         Raises
         ------
@@ -211,10 +208,13 @@ class Wearable:
         fingerprinter = self._loaded()
         async with self._stream.subscribe() as (queue, stream_format):
             demand_rate(stream_format.sample_rate_hz)
-            column = _chosen_column(stream_format.channels, channel)
+            column = chosen_column(stream_format.channels, channel)
             if polarity is None:
                 # Where nobody knows it, the pulse itself has to tell.
                 polarity = stream_format.channels[column].polarity or "auto"
+            dark_counts = dark_counts_of(
+                stream_format, column, self.info, self._calibration
+            )
             live = LiveFingerprints(
                 fingerprinter.stream(
                     stream_format.sample_rate_hz,
@@ -223,12 +223,32 @@ class Wearable:
                 ),
                 sample_rate_hz=stream_format.sample_rate_hz,
                 channel=column,
+                motion=self._stream.motion,
+                dark_counts=dark_counts,
             )
             while (block := await queue.get()) is not None:
                 for fingerprint in live.push(block):
                     yield fingerprint
             for fingerprint in live.finish():
                 yield fingerprint
+
+    def motion_g(self, start_s: float, duration_s: float = 10.0) -> float | None:
+        """How much the wearable moved: rms of its dynamic acceleration, g.
+
+        `LiveFingerprint.motion_g` has it for each window; this is for `frames` alone.
+
+        Parameters
+        ----------
+        start_s, duration_s : float
+            Host time (Unix, s) from which on, and for how long, s. The last two minutes
+            are known, or more with a longer ``queue_s``.
+
+        Returns
+        -------
+        float or None
+            None where the wearable sends no acceleration, or sent too little then.
+        """
+        return self._stream.motion.rms_g(start_s, duration_s)
 
     async def device_fingerprints(
         self, hop_s: float = 5.0
@@ -319,14 +339,3 @@ class Wearable:
 
             self._fingerprinter = Fingerprinter(self._package, self._runtime)
         return self._fingerprinter
-
-
-def _chosen_column(channels: Sequence[Channel], wanted: int | None) -> int:
-    if wanted is not None:
-        if not 0 <= wanted < len(channels):
-            raise ProtocolError(
-                f"the stream has channels 0..{len(channels) - 1}, not {wanted}"
-            )
-        return wanted
-    kinds = [channel.kind for channel in channels]
-    return next((kinds.index(kind) for kind in _PREFERRED if kind in kinds), 0)

@@ -42,7 +42,7 @@ def test_weights_are_as_the_sdk_reads_them_and_tell_kinds_apart(tmp_path, monkey
     weights = fitted_weights(made_up(20))
     file = tmp_path / "weights.json"
     file.write_text(json.dumps(weights))
-    monkeypatch.setattr("plethprint.signal_quality.WEIGHTS_FILE", file)
+    monkeypatch.setattr("plethprint.quality_weights.WEIGHTS_FILE", file)
     read_weights.cache_clear()
     told = figures(made_up(20, seed=1))["toy"]
     read_weights.cache_clear()

@@ -90,7 +90,7 @@ def test_a_giant_notification_is_refused_before_it_is_read() -> None:
 
     intake = FrameIntake()
     giant = bytes(LONGEST_NOTIFICATION_BYTES + 1)
-    assert intake.decode(giant, Reader(), 1) is None  # type: ignore[arg-type]
+    assert intake.decode(giant, Reader().decode, 1) is None
     assert intake.decode_errors == 1
 
 
@@ -108,7 +108,7 @@ def test_garbage_without_end_is_counted_and_logged_a_little(
     intake, driver = FrameIntake(), Garbled()
     with caplog.at_level(logging.WARNING, logger="plethprint"):
         for _ in range(2_000):
-            assert intake.decode(b"\x00" * 100, driver, 1) is None  # type: ignore[arg-type]
+            assert intake.decode(b"\x00" * 100, driver.decode, 1) is None
     assert intake.decode_errors == 2_000
     assert len(caplog.records) <= 32
     assert max(len(record.getMessage()) for record in caplog.records) < 300

@@ -14,6 +14,7 @@ pytest.importorskip("polar_python", reason="needs polar-python (PyPI)")
 
 from plethprint.ble import polar_profile as pmd
 from plethprint_sim import Wearer, WearerStream
+from plethprint_sim.accelerometer import Accelerometer
 from plethprint_sim.personalities.polar import VirtualPolar
 from plethprint_sim.world import VirtualWorld
 
@@ -55,3 +56,27 @@ def test_polar_python_streams_bit_exactly(play: Callable[..., Any]) -> None:
     np.testing.assert_allclose(np.diff(ends_ns) * 1e-9, spans, atol=1e-6)
     truth = source.beat_times_s(0.0, 20.0)
     assert beats[-1].heartrate == pytest.approx(60.0 / np.diff(truth).mean(), rel=0.1)
+
+
+def test_polar_python_gets_acceleration_beside_ppg(play: Callable[..., Any]) -> None:
+    from polar_python import PolarDevice
+
+    source = WearerStream(Wearer(), seed=3, sample_rate_hz=float(RATE_HZ))
+    device = VirtualPolar(source)
+    ppg: list[Any] = []
+    acceleration: list[Any] = []
+
+    async def scenario(world: VirtualWorld) -> None:
+        with world.backend.installed():
+            async with PolarDevice(device.address) as polar:
+                await polar.start_ppg_stream(ppg.append, RATE_HZ, 22, 4)
+                await polar.start_acc_stream(acceleration.append, 52, 16, 8, 3)
+                await asyncio.sleep(20.0)
+
+    play(scenario, wearable=device)
+    light = np.array([sample for frame in ppg for sample in frame.samples])
+    np.testing.assert_array_equal(light, device.optics().counts(0, len(light)))
+    felt = np.array([sample for frame in acceleration for sample in frame.data])
+    assert len(felt) == pytest.approx(20 * 52, abs=60)
+    truth = Accelerometer(source, 52.0, counts_per_g=1000.0).counts(0, len(felt))
+    np.testing.assert_array_equal(felt, truth)

@@ -112,7 +112,8 @@ def test_a_clean_stream_is_complete_exact_and_repeatable(
     assert stats.frames == len(blocks)
     told = stats.to_dict()
     assert 15 <= told["time_exchanges"] <= 45
-    clean = {"frames", "samples", "time_exchanges", "stream_sha256"}
+    assert told["motion"] == "none"
+    clean = {"frames", "samples", "time_exchanges", "stream_sha256", "motion"}
     clock = {"clock_drift_ppm", "clock_drift_uncertainty_ppm", "clock_uncertainty_s"}
     assert not any(value for name, value in told.items() if name not in clean | clock)
     assert len(prints) == 5

@@ -92,10 +92,21 @@ def _fingerprint() -> bytes:
     ).to_bytes()
 
 
+def _pmd_acceleration() -> tuple[bytes, ...]:
+    walk = np.random.default_rng(2).integers(-90, 90, (20, 3)).cumsum(axis=0)
+    frames = [pmd.PmdAcceleration(8 * 10**17, kind, walk, True) for kind in (0, 1)]
+    frames += [pmd.PmdAcceleration(8 * 10**17, kind, walk) for kind in (1, 2)]
+    return tuple(frame.to_bytes() for frame in frames)
+
+
 _EVERY_FEATURE = pmd.features_to_bytes(set(pmd.PmdMeasurement))
 
 CODECS: dict[str, Codec] = {
     "pmd frame": Codec(pmd.PmdFrame.from_bytes, _pmd_frames()),
+    "pmd acceleration": Codec(
+        lambda data: pmd.PmdAcceleration.from_bytes(data).milli_g(2.44e-4),
+        _pmd_acceleration(),
+    ),
     "pmd response": Codec(_settings, _pmd_seeds()),
     "pmd request": Codec(
         pmd.PmdRequest.from_bytes, (bytes.fromhex("02010001370001011600040104"),)
@@ -103,6 +114,10 @@ CODECS: dict[str, Codec] = {
     "pmd features": Codec(pmd.features_from_bytes, (_EVERY_FEATURE,)),
     "muse frame": Codec(
         muse.MuseFrame.from_bytes, (muse.MuseFrame(9, np.ones((6, 3), int)).to_bytes(),)
+    ),
+    "muse acceleration": Codec(
+        muse.MuseAcceleration.from_bytes,
+        (muse.MuseAcceleration(9, np.full((3, 3), 99)).to_bytes(),),
     ),
     "muse command": Codec(muse.command_from_bytes, (muse.command_to_bytes("p50"),)),
     "muse reply": Codec(

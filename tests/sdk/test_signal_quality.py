@@ -138,6 +138,17 @@ def test_motion_perfusion_and_contact_lower_what_the_window_does_not_show():
     assert lowered(0.1, "noise", motion_g=0.6)[1] == "noise"
 
 
+def test_of_the_accelerometer_and_the_wearables_word_the_graver_counts():
+    assert lowered(0.9, "", motion_g=0.0, moving=1.0) == (0.45, "motion")
+    assert lowered(0.9, "", motion_g=0.6, moving=0.2) == (0.45, "motion")
+    assert lowered(0.9, "", moving=0.5) == (pytest.approx(0.675), "")
+
+
+def test_a_window_that_was_good_enough_is_not_the_reason():
+    assert lowered(0.6, "", motion_g=0.4)[1] == "motion"
+    assert lowered(0.55, "", perfusion=0.0008)[1] == "perfusion"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -149,6 +160,7 @@ def test_motion_perfusion_and_contact_lower_what_the_window_does_not_show():
         (0.5, "", {"motion_g": float("nan")}),
         (0.5, "", {"perfusion": float("nan")}),
         (0.5, "", {"off_skin": -0.1}),
+        (0.5, "", {"moving": 1.1}),
     ],
     ids=str,
 )
@@ -193,7 +205,7 @@ def test_no_windows_have_no_quality():
 def test_weights_of_other_measures_are_refused(tmp_path, monkeypatch):
     file = tmp_path / "weights.json"
     file.write_text('{"measures": ["height"], "classes": []}')
-    monkeypatch.setattr("plethprint.signal_quality.WEIGHTS_FILE", file)
+    monkeypatch.setattr("plethprint.quality_weights.WEIGHTS_FILE", file)
     read_weights.cache_clear()
     with pytest.raises(SignalError, match="other measures"):
         read_weights()

@@ -10,8 +10,8 @@ from typing import Any, cast
 from bumble.device import Connection
 
 from plethprint.ble import colmi_profile as colmi
-from plethprint.ble.frame import FrameStatus
 from plethprint.errors import ControlError
+from plethprint_sim.accelerometer import Accelerometer
 from plethprint_sim.advertisement import advertisement
 from plethprint_sim.device_clock import DeviceClock
 from plethprint_sim.heart_rate import HeartRate
@@ -26,8 +26,6 @@ __all__ = ["ColmiFirmware", "VirtualColmi"]
 
 _BITS = 16
 _PACKETS_KEPT = 8
-_G = 512
-_MOVING = 120
 
 
 class ColmiFirmware:
@@ -44,6 +42,9 @@ class ColmiFirmware:
             on_end=self._halt,
         )
         """Its front end."""
+        self._accelerometer = Accelerometer(
+            optics, optics.sample_rate_hz, counts_per_g=colmi.COLMI_COUNTS_PER_G
+        )
         self._packets: deque[bytes] = deque(maxlen=_PACKETS_KEPT)
         self._is_streaming = False
         self._from = 0
@@ -85,12 +86,12 @@ class ColmiFirmware:
             return
         counts = int(block.counts[0, 0])
         self._most, self._least = max(self._most, counts), min(self._least, counts)
-        moving = _MOVING if block.status & FrameStatus.MOTION else 0
+        x, y, z = self._accelerometer.counts(block.first_index, 1)[0].tolist()
         span = self._most - self._least
         self._packets += [
             colmi.ColmiSpo2(150, 194, 114, 149).to_bytes(),
             colmi.ColmiPpg(counts, self._most, self._least, span).to_bytes(),
-            colmi.ColmiAcceleration(moving, 0, _G).to_bytes(),
+            colmi.ColmiAcceleration(x, y, z).to_bytes(),
         ]
         self.on_output()
 

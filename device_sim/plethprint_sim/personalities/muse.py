@@ -13,6 +13,7 @@ from bumble.gatt import Characteristic, CharacteristicValue, Service
 
 from plethprint.ble import muse_profile as muse
 from plethprint.errors import ControlError
+from plethprint_sim.accelerometer import Accelerometer
 from plethprint_sim.advertisement import advertisement
 from plethprint_sim.device_clock import DeviceClock
 from plethprint_sim.heart_rate import HeartRate
@@ -50,6 +51,23 @@ class MuseFirmware:
             on_end=self._halt,
         )
         """Its front end."""
+        self.motion_sampling = Sampling(
+            Accelerometer(
+                optics,
+                muse.MUSE_ACCELERATION_RATE_HZ,
+                counts_per_g=muse.MUSE_COUNTS_PER_G,
+            ),
+            clock.with_samples_of_its_own(),
+            bits=16,
+            block_s=muse.MUSE_ACCELERATION_SAMPLES / muse.MUSE_ACCELERATION_RATE_HZ,
+            on_block=self._on_motion_block,
+            on_end=lambda: None,
+        )
+        """Its accelerometer."""
+        self._motion = TransmitBuffer[bytes](
+            round(buffer_s * muse.MUSE_ACCELERATION_RATE_HZ)
+        )
+        self._motion_sequence = 0
         self._buffer = TransmitBuffer[muse.MuseFrame](round(buffer_s * muse.MUSE_RATE_HZ))
         self._preset = ""
         self._is_streaming = False
@@ -70,7 +88,9 @@ class MuseFirmware:
         if command == "d" and self._preset:
             self._sequence = 0
             self._buffer.clear()
-            self._from = self.sampling.switch_on(asyncio.get_running_loop().time())
+            now_s = asyncio.get_running_loop().time()
+            self._from = self.sampling.switch_on(now_s)
+            self.motion_sampling.switch_on(now_s)
             self._is_streaming = True
         elif command == "h":
             self.switch_off()
@@ -87,14 +107,29 @@ class MuseFirmware:
         leaving = self._buffer.take(muse.MUSE_PACKET_BYTES)
         return None if leaving is None else leaving.frame
 
+    def next_motion(self) -> bytes | None:
+        """Take the next notification of the accelerometer, None when there is none."""
+        leaving = self._motion.take(muse.MUSE_PACKET_BYTES)
+        return None if leaving is None else leaving.frame
+
     def switch_off(self) -> None:
         """Halt; the clocks run on."""
         self._halt()
         self._buffer.clear()
+        self._motion.clear()
         self.sampling.switch_off()
+        self.motion_sampling.switch_off()
 
     def _halt(self) -> None:
         self._is_streaming = False
+
+    def _on_motion_block(self, block: SampleBlock) -> None:
+        if len(block.counts) < muse.MUSE_ACCELERATION_SAMPLES:
+            return
+        frame = muse.MuseAcceleration(self._motion_sequence, block.counts).to_bytes()
+        self._motion_sequence = (self._motion_sequence + 1) % (1 << 16)
+        self._motion.put(frame, samples=len(block.counts), size_bytes=len(frame))
+        self.on_output()
 
     def _on_block(self, block: SampleBlock) -> None:
         # The block under way at the start holds samples from before it; a last one may
@@ -181,7 +216,7 @@ class VirtualMuse(Peripheral):
 
 
 class MuseService(Service):
-    """Control and the three PPG characteristics."""
+    """Control, the three PPG characteristics and the accelerometer's."""
 
     def __init__(self, on_control: Callable[[Connection, bytes], None]) -> None:
         properties, permissions = Characteristic.Properties, Characteristic.Permissions
@@ -197,7 +232,13 @@ class MuseService(Service):
             for uuid in muse.MUSE_PPG_UUIDS
         ]
         """Samples out, a characteristic for each channel."""
-        super().__init__(UUID(muse.MUSE_SERVICE_UUID), [self.control, *self.ppg])
+        self.motion: Characteristic[bytes] = Characteristic(
+            UUID(muse.MUSE_ACCELERATION_UUID), properties.NOTIFY, permissions(0), b""
+        )
+        """Acceleration out."""
+        super().__init__(
+            UUID(muse.MUSE_SERVICE_UUID), [self.control, *self.ppg, self.motion]
+        )
 
 
 class MuseLink(LinkPump):
@@ -236,4 +277,9 @@ class MuseLink(LinkPump):
         if not self._waiting and (frame := self._firmware.next_frame()) is not None:
             pairs = zip(self._service.ppg, frame.packets(), strict=True)
             self._waiting.extend(pair for pair in pairs if self.takes(pair[0]))
-        return self._waiting.popleft() if self._waiting else None
+        if self._waiting:
+            return self._waiting.popleft()
+        motion = self._service.motion
+        if self.takes(motion) and (packet := self._firmware.next_motion()) is not None:
+            return motion, packet
+        return None

@@ -12,8 +12,9 @@ from bumble.device import Connection
 from bumble.gatt import Characteristic, CharacteristicValue, Service
 
 from plethprint.ble import openring_profile as ring
-from plethprint.ble.frame import FrameStatus, longest_value
+from plethprint.ble.frame import longest_value
 from plethprint.errors import ControlError
+from plethprint_sim.accelerometer import Accelerometer
 from plethprint_sim.advertisement import advertisement
 from plethprint_sim.device_clock import DeviceClock
 from plethprint_sim.heart_rate import HeartRate
@@ -30,8 +31,7 @@ _GAINS = (1.0, 0.7, 0.9)  # green, red, infrared
 _BITS = 24
 _FRAME_SAMPLES = 7
 _SET_ON_2025_01_01_S = 1_735_689_600  # Unix time to which its clock was set
-_G = 1000
-_MOVING = 250
+_COUNTS_PER_G = 4096.0  # no host knows it
 
 
 class OpenRingFirmware:
@@ -49,6 +49,9 @@ class OpenRingFirmware:
             on_end=self._halt,
         )
         """Its front end."""
+        self._accelerometer = Accelerometer(
+            optics, optics.sample_rate_hz, counts_per_g=_COUNTS_PER_G
+        )
         self._buffer = TransmitBuffer[bytes](round(buffer_s * ring.RING_RATE_HZ))
         self._is_streaming = False
         self._from = 0
@@ -106,14 +109,14 @@ class OpenRingFirmware:
 
     def _pack(self, block: SampleBlock, part: slice) -> None:
         counts = block.counts[part]
-        last = block.first_index + part.start + len(counts) - 1
+        first = block.first_index + part.start
+        last = first + len(counts) - 1
         device_s = self._clock.device_time_s(self._clock.host_time_s(last))
-        moving = _MOVING if block.status & FrameStatus.MOTION else 0
         frame = ring.RingFrame(
             self._sequence,
             round((_SET_ON_2025_01_01_S + device_s) * 1000),
             counts,
-            acceleration=np.tile([moving, 0, _G], (len(counts), 1)),
+            acceleration=self._accelerometer.counts(first, len(counts)),
             temperature=np.full((len(counts), 3), 3300),
             frame_id=self._frame_id,
         ).to_bytes()

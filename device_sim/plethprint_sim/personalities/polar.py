@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from bumble.core import UUID
@@ -55,6 +56,8 @@ class VirtualPolar(Peripheral):
         Time that a frame covers, as far as the MTU allows.
     buffer_s : float
         Depth of the transmit buffer.
+    motion : bool
+        Whether it gives its acceleration away.
     **options
         Further arguments of `Peripheral`, such as ``clock_error_ppm``.
 
@@ -81,11 +84,14 @@ class VirtualPolar(Peripheral):
         polarity: int = -1,
         frame_s: float = 0.36,
         buffer_s: float = 2.0,
+        motion: bool = True,
         **options: Any,
     ) -> None:
         if model not in MODELS:
             raise ValueError(f"unknown Polar model {model!r}; known: {', '.join(MODELS)}")
         self.model = MODELS[model]
+        if not motion:
+            self.model = replace(self.model, motion_hz=0)
         self._polarity = polarity
         self._frame_s, self._buffer_s = frame_s, buffer_s
         if callable(source):
@@ -101,13 +107,10 @@ class VirtualPolar(Peripheral):
                     f"not at {source.sample_rate_hz:g}"
                 )
             self._source_of_rate = lambda _: only
-            self.model = PolarModel(
-                self.model.name,
-                self.model.frame_type,
-                self.model.compressed,
-                self.model.resolution,
-                (rate_hz,),
-                (rate_hz,) if self.model.sdk_rates_hz else (),
+            self.model = replace(
+                self.model,
+                rates_hz=(rate_hz,),
+                sdk_rates_hz=(rate_hz,) if self.model.sdk_rates_hz else (),
             )
         name = options.pop("name", f"{self.model.name} {device_id}")
         services = (HEART_RATE_UUID, sig_uuid(0xFEEE))

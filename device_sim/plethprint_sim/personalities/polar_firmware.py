@@ -13,6 +13,7 @@ import numpy.typing as npt
 from plethprint.ble import polar_profile as pmd
 from plethprint.ble.frame import longest_value
 from plethprint.errors import ControlError
+from plethprint_sim.accelerometer import Accelerometer
 from plethprint_sim.device_clock import DeviceClock
 from plethprint_sim.sampling import Sampling
 from plethprint_sim.sensor import PpgSource, SampleBlock
@@ -24,6 +25,7 @@ SourceOfRate = Callable[[int], PpgSource]
 """What the sensor sees at a rate, Hz."""
 
 _PPG, _SDK = pmd.PmdMeasurement.PPG, pmd.PmdMeasurement.SDK_MODE
+_ACC = pmd.PmdMeasurement.ACCELERATION
 _S = pmd.PmdStatus
 _SET_ON_2025_01_01_S = 788_918_400  # seconds since 2000-01-01: when its clock was set
 _FACTOR = struct.unpack("<I", struct.pack("<f", 1.0))[0]
@@ -45,6 +47,10 @@ class PolarModel:
     """Rates on offer."""
     sdk_rates_hz: tuple[int, ...] = ()
     """Rates on offer in SDK mode; none when it has no such mode."""
+    motion_hz: int = 52
+    """Rate of its accelerometer; 0 for one that keeps it to itself."""
+    motion_frame_s: float = 0.7
+    """Time that a frame of acceleration covers."""
 
     @property
     def channels(self) -> int:
@@ -91,6 +97,20 @@ class PolarFirmware:
             on_end=self._on_end,
         )
         """Its front end."""
+        self.motion_sampling = Sampling(
+            Accelerometer(
+                source_of(model.rates_hz[0]), model.motion_hz or 1, counts_per_g=1e3
+            ),
+            clock.with_samples_of_its_own(),
+            bits=16,
+            block_s=model.motion_frame_s,
+            on_block=self._on_motion_block,
+            on_end=lambda: None,
+        )
+        """Its accelerometer."""
+        self._motion = TransmitBuffer[bytes](round(buffer_s * (model.motion_hz or 1)))
+        self._is_moving_on = False
+        self._motion_from = 0
         most_hz = max(model.rates_hz + model.sdk_rates_hz)
         self._buffer = TransmitBuffer[bytes](round(buffer_s * most_hz))
         self._is_sdk_mode = False
@@ -106,7 +126,8 @@ class PolarFirmware:
     @property
     def features(self) -> set[pmd.PmdMeasurement]:
         """What it can do."""
-        return {_PPG, _SDK} if self.model.sdk_rates_hz else {_PPG}
+        sdk = {_SDK} if self.model.sdk_rates_hz else set()
+        return {_PPG} | sdk | ({_ACC} if self.model.motion_hz else set())
 
     def answer(self, value: bytes, mtu: int) -> pmd.PmdResponse:
         """Carry out one request and say how it went."""
@@ -119,6 +140,8 @@ class PolarFirmware:
             status, parameters = _S.ERROR_NOT_SUPPORTED, b""
         elif request.measurement is _SDK:
             status, parameters = self._sdk_mode(request.opcode), b""
+        elif request.measurement is _ACC:
+            status, parameters = self._acceleration(request)
         elif request.opcode is pmd.PmdOpcode.START:
             status, parameters = self._start(request.settings, mtu)
         elif request.opcode is pmd.PmdOpcode.STOP:
@@ -127,6 +150,46 @@ class PolarFirmware:
             sdk = self._is_sdk_mode or request.opcode is not pmd.PmdOpcode.GET_SETTINGS
             status, parameters = _S.SUCCESS, self._on_offer(sdk)
         return pmd.PmdResponse(request.opcode, measurement, status, parameters)
+
+    def _acceleration(self, request: pmd.PmdRequest) -> tuple[pmd.PmdStatus, bytes]:
+        on_offer: pmd.PmdSettings = {
+            pmd.PmdSetting.SAMPLE_RATE: (self.model.motion_hz,),
+            pmd.PmdSetting.RESOLUTION: (16,),
+            pmd.PmdSetting.RANGE: (8,),
+            pmd.PmdSetting.CHANNELS: (3,),
+        }
+        starts = request.opcode is pmd.PmdOpcode.START
+        if starts or request.opcode is pmd.PmdOpcode.STOP:
+            if starts == self._is_moving_on:
+                return _S.ERROR_ALREADY_IN_STATE, b""
+            if starts and request.settings != on_offer:
+                return _S.ERROR_INVALID_PARAMETER, b""
+            self._switch_motion(starts)
+            return _S.SUCCESS, b""
+        offer = pmd.PmdRequest(pmd.PmdOpcode.START, _ACC, on_offer)
+        return _S.SUCCESS, offer.to_bytes()[2:]
+
+    def _switch_motion(self, on: bool) -> None:
+        self._is_moving_on = on
+        self._motion.clear()
+        if on:
+            now_s = asyncio.get_running_loop().time()
+            self._motion_from = self.motion_sampling.switch_on(now_s)
+        else:
+            self.motion_sampling.switch_off()
+
+    def _on_motion_block(self, block: SampleBlock) -> None:
+        late = max(0, self._motion_from - block.first_index)
+        if late >= len(block.counts):
+            return
+        clock = self.motion_sampling.clock
+        last = block.first_index + len(block.counts) - 1
+        last_s = _SET_ON_2025_01_01_S + clock.device_time_s(clock.host_time_s(last))
+        frame = pmd.PmdAcceleration(
+            round(last_s * 1e9), 1, block.counts[late:], compressed=True
+        ).to_bytes()
+        self._motion.put(frame, samples=len(block.counts) - late, size_bytes=len(frame))
+        self.on_output()
 
     def _rates_hz(self, sdk: bool) -> tuple[int, ...]:
         return (sdk and self.model.sdk_rates_hz) or self.model.rates_hz
@@ -175,7 +238,7 @@ class PolarFirmware:
     def _stop(self) -> pmd.PmdStatus:
         if not self._is_streaming:
             return _S.ERROR_ALREADY_IN_STATE
-        self.switch_off()
+        self._stop_ppg()
         return _S.SUCCESS
 
     def _on_block(self, block: SampleBlock) -> None:
@@ -207,7 +270,7 @@ class PolarFirmware:
 
     def next_frame(self, longest_bytes: int) -> bytes | None:
         """Take the next frame to notify, None when there is none."""
-        leaving = self._buffer.take(longest_bytes)
+        leaving = self._buffer.take(longest_bytes) or self._motion.take(longest_bytes)
         return None if leaving is None else leaving.frame
 
     def on_link_lost(self) -> None:
@@ -216,7 +279,11 @@ class PolarFirmware:
         self._is_sdk_mode = False
 
     def switch_off(self) -> None:
-        """Stop the stream; the clocks run on."""
+        """Stop both streams; the clocks run on."""
+        self._switch_motion(False)
+        self._stop_ppg()
+
+    def _stop_ppg(self) -> None:
         self._is_streaming = False
         self._buffer.clear()
         self.sampling.switch_off()

@@ -11,6 +11,7 @@ import numpy as np
 from plethprint.ble import colmi_profile as colmi
 from plethprint.ble.gatt import GattLink
 from plethprint.ble.info import Channel, ChannelKind, Info
+from plethprint.ble.motion import MotionFormat
 from plethprint.ble.personality import Driver, Personality, StreamFormat
 from plethprint.ble.plain_driver import PlacedFrame, PlainDriver
 from plethprint.ble.sample_index import SampleIndex
@@ -23,6 +24,7 @@ _READINGS = 9  # from which the rate is measured
 _MEASURE_S = 15.0  # enough for a reading every 1.8 s
 _BITS = 16
 _IS_PPG = b"\xa1\x02"
+_IS_ACCELERATION = b"\xa1\x03"
 
 
 class ColmiDriver(PlainDriver):
@@ -39,6 +41,8 @@ class ColmiDriver(PlainDriver):
         self._enough = asyncio.Event()
         self._on_payload: Callable[[bytes], None] | None = None
         self._is_subscribed = False
+        self._motion_index = SampleIndex(1.0)
+        self._on_motion: Callable[[bytes], None] | None = None
 
     async def open(self) -> None:
         """Read the device information; the ring itself tells nothing of its readings."""
@@ -78,7 +82,7 @@ class ColmiDriver(PlainDriver):
 
     async def stop(self) -> None:
         """Stop the readings and the subscription."""
-        self._on_payload = None
+        self._on_payload = self._on_motion = None
         await self._write("stop", colmi.COLMI_STOP)
         if self._is_subscribed:
             await self._link.unsubscribe(colmi.COLMI_NOTIFY_UUID, "ring")
@@ -93,6 +97,22 @@ class ColmiDriver(PlainDriver):
         first = self._index.by_order(1)
         # The ring sends 0 now and then instead of a reading.
         return PlacedFrame(counts, first, on_skin=reading.counts > 0, frame=reading)
+
+    async def start_motion(
+        self, on_payload: Callable[[bytes], None]
+    ) -> MotionFormat | None:
+        """Take the readings of the accelerometer that come with those of light."""
+        self._motion_index.new_link()
+        self._on_motion = on_payload
+        return MotionFormat(self._rate_hz, colmi.COLMI_COUNTS_PER_G)
+
+    def decode_motion(self, payload: bytes) -> PlacedFrame:
+        """Decode a reading of acceleration; it is taken to follow the one before."""
+        reading = colmi.reading_from_bytes(payload)
+        if not isinstance(reading, colmi.ColmiAcceleration):
+            raise FrameError("a reading of something else than acceleration")
+        counts = np.array([[reading.x, reading.y, reading.z]], np.int32)
+        return PlacedFrame(counts, self._motion_index.by_order(1), frame=reading)
 
     async def _write(self, name: str, command: bytes) -> None:
         payload = colmi.command_to_bytes(command)
@@ -120,7 +140,10 @@ class ColmiDriver(PlainDriver):
         return round((len(self._arrivals_s) - 1) / span_s, 3)
 
     def _hand_over(self, payload: bytes) -> None:
-        # Blood oxygen, movement and other answers come on the same characteristic.
+        if payload[:2] == _IS_ACCELERATION and self._on_motion is not None:
+            self._on_motion(payload)
+            return
+        # Blood oxygen and other answers come on the same characteristic.
         if payload[:2] != _IS_PPG and len(payload) == colmi.COLMI_PACKET_BYTES:
             return
         if self._on_payload is None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from plethprint.errors import ControlError, FrameError
 
 __all__ = [
+    "COLMI_COUNTS_PER_G",
     "COLMI_NOTIFY_UUID",
     "COLMI_PACKET_BYTES",
     "COLMI_SERVICE_UUID",
@@ -40,6 +41,8 @@ COLMI_NOTIFY_UUID = "6e400003-b5a3-f393-e0a9-e50e24dcca9e"
 """notify: answers and readings."""
 COLMI_PACKET_BYTES = 16
 """Bytes of every message."""
+COLMI_COUNTS_PER_G = 512.0
+"""Of the accelerometer, about: what captured packets of a ring at rest are long."""
 
 _RAW = 0xA1
 COLMI_START = bytes([_RAW, 0x04])

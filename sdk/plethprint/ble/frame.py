@@ -140,6 +140,11 @@ class PpgFrame:
         return bool(self.status & FrameStatus.CONTACT)
 
     @property
+    def moving(self) -> bool:
+        """Whether the device says that it moved enough to disturb the pulse."""
+        return bool(self.status & FrameStatus.MOTION)
+
+    @property
     def channels(self) -> int:
         """Channels in this frame."""
         return int(self.counts.shape[1])

@@ -12,6 +12,7 @@ from typing import Any
 from plethprint.ble import muse_profile as muse
 from plethprint.ble.gatt import GattLink
 from plethprint.ble.info import Channel, ChannelKind, Info
+from plethprint.ble.motion import MotionFormat
 from plethprint.ble.personality import Driver, Personality, StreamFormat
 from plethprint.ble.plain_driver import PlacedFrame, PlainDriver, chosen_rate
 from plethprint.ble.sample_index import SampleIndex
@@ -30,6 +31,8 @@ _CHANNELS = (
     Channel(ChannelKind.INFRARED, 0, 0),
     Channel(ChannelKind.RED, 0, 0),
 )
+# Unsigned counts of a photodiode; the ambient channel is without a LED and has no pulse.
+_DARK_COUNTS = (None, 0.0, 0.0)
 
 
 class MuseDriver(PlainDriver):
@@ -44,6 +47,8 @@ class MuseDriver(PlainDriver):
         self._assembler = muse.MuseAssembler(())
         self._on_payload: Callable[[bytes], None] | None = None
         self._keeping_alive: asyncio.Task[None] | None = None
+        self._motion_index = SampleIndex(muse.MUSE_ACCELERATION_RATE_HZ, sequence_bits=16)
+        self._sends_motion = False
 
     async def open(self) -> None:
         """Find out which channels it has, and listen to its replies."""
@@ -121,7 +126,11 @@ class MuseDriver(PlainDriver):
         await self.command("d")
         if self._keeping_alive is None:
             self._keeping_alive = asyncio.create_task(self._keep_alive(), name="Muse k")
-        return StreamFormat(rate_hz, tuple(_CHANNELS[at] for at in wanted))
+        return StreamFormat(
+            rate_hz,
+            tuple(_CHANNELS[at] for at in wanted),
+            dark_counts=tuple(_DARK_COUNTS[at] for at in wanted),
+        )
 
     async def stop(self) -> None:
         """Halt, and end the subscriptions."""
@@ -130,6 +139,9 @@ class MuseDriver(PlainDriver):
             self._keeping_alive.cancel()
             self._keeping_alive = None
         await self.command("h")
+        if self._sends_motion:
+            await self._link.unsubscribe(muse.MUSE_ACCELERATION_UUID, "acceleration")
+            self._sends_motion = False
         while self._subscribed:
             at = self._subscribed[-1]
             await self._link.unsubscribe(muse.MUSE_PPG_UUIDS[at], f"PPG {at}")
@@ -139,6 +151,28 @@ class MuseDriver(PlainDriver):
         """Decode the notifications of all channels and place them by their number."""
         frame = muse.MuseFrame.from_bytes(payload)
         first = self._index.by_sequence(len(frame.counts), frame.sequence)
+        return PlacedFrame(frame.counts, first, frame.sequence, frame=frame)
+
+    async def start_motion(
+        self, on_payload: Callable[[bytes], None]
+    ) -> MotionFormat | None:
+        """Listen to the accelerometer, which runs with the rest; None without one."""
+        try:
+            self._link.mtu(muse.MUSE_ACCELERATION_UUID)
+        except ProtocolError:
+            return None
+        self._motion_index.new_link()
+        if not self._sends_motion:
+            await self._link.subscribe(
+                muse.MUSE_ACCELERATION_UUID, "acceleration", on_payload
+            )
+            self._sends_motion = True
+        return MotionFormat(muse.MUSE_ACCELERATION_RATE_HZ, muse.MUSE_COUNTS_PER_G)
+
+    def decode_motion(self, payload: bytes) -> PlacedFrame:
+        """Decode a notification of the accelerometer and place it by its number."""
+        frame = muse.MuseAcceleration.from_bytes(payload)
+        first = self._motion_index.by_sequence(len(frame.counts), frame.sequence)
         return PlacedFrame(frame.counts, first, frame.sequence, frame=frame)
 
     async def _choose_preset(self) -> None:

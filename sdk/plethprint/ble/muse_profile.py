@@ -6,6 +6,11 @@ channels notifies on a characteristic of its own::
     u16 BE   sequence, one for each notification of a channel, wraps around
     6 x u24 BE   counts
 
+and the accelerometer on one more, about 17 times a second::
+
+    u16 BE   sequence
+    3 x (i16 BE x, y, z)   16,384 to the g
+
 Sources: the clients muse-lsl (``muse.py``), muse-js and brainflow, which agree. No document
 of the maker's is public. What a Muse does not say: any time, its true rate (64 Hz is what
 the clients take), and whether its counter goes on over a lost link.
@@ -26,12 +31,17 @@ from plethprint.ble.standard_services import sig_uuid
 from plethprint.errors import ControlError, FrameError, ProtocolError
 
 __all__ = [
+    "MUSE_ACCELERATION_RATE_HZ",
+    "MUSE_ACCELERATION_SAMPLES",
+    "MUSE_ACCELERATION_UUID",
     "MUSE_CONTROL_UUID",
+    "MUSE_COUNTS_PER_G",
     "MUSE_PACKET_BYTES",
     "MUSE_PPG_UUIDS",
     "MUSE_RATE_HZ",
     "MUSE_SAMPLES",
     "MUSE_SERVICE_UUID",
+    "MuseAcceleration",
     "MuseAssembler",
     "MuseFrame",
     "MuseReplies",
@@ -53,6 +63,15 @@ MUSE_RATE_HZ = 64.0
 """Nominal sample rate of each channel."""
 MUSE_SAMPLES = 6
 """Samples of a notification."""
+
+MUSE_ACCELERATION_UUID = "273e000a-4c4d-454d-96be-f03bac821358"
+"""notify: acceleration."""
+MUSE_ACCELERATION_RATE_HZ = 52.0
+"""Nominal sample rate of the accelerometer."""
+MUSE_ACCELERATION_SAMPLES = 3
+"""Samples of a notification of acceleration."""
+MUSE_COUNTS_PER_G = 16_384.0
+"""The clients' factor of 0.0000610352 g, which is 2 g / 2**15."""
 
 _PACKET = struct.Struct(">H18s")
 MUSE_PACKET_BYTES = _PACKET.size
@@ -211,6 +230,72 @@ class MuseFrame:
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MuseFrame):
+            return NotImplemented
+        return self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
+
+@dataclass(frozen=True, eq=False)
+class MuseAcceleration:
+    """One notification of the accelerometer.
+
+    Raises
+    ------
+    FrameError
+        A field does not fit the layout.
+
+    Examples
+    --------
+    >>> frame = MuseAcceleration(7, np.array([[0, -1, 16384]] * 3))
+    >>> frame.to_bytes().hex()
+    '00070000ffff40000000ffff40000000ffff4000'
+    >>> MuseAcceleration.from_bytes(frame.to_bytes()) == frame
+    True
+    """
+
+    sequence: int
+    """Number of the notification, u16; not the one of the PPG."""
+    counts: npt.NDArray[np.int32]
+    """Shape (3, 3): three samples of x, y, z, i16."""
+
+    def __post_init__(self) -> None:
+        counts = np.asarray(self.counts)
+        if counts.shape != (MUSE_ACCELERATION_SAMPLES, 3):
+            raise FrameError(f"Muse acceleration has shape (3, 3), got {counts.shape}")
+        if (
+            counts.min() < -(1 << 15)
+            or counts.max() >= 1 << 15
+            or not 0 <= self.sequence < 1 << 16
+        ):
+            raise FrameError("Muse acceleration is i16 and sequences u16")
+        object.__setattr__(self, "counts", counts.astype(np.int32, copy=False))
+
+    def to_bytes(self) -> bytes:
+        """Bytes of the notification."""
+        return _PACKET.pack(self.sequence, self.counts.astype(">i2").tobytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> MuseAcceleration:
+        """Decode a notification.
+
+        Raises
+        ------
+        FrameError
+            Of another length.
+        """
+        data = bytes(data)
+        if len(data) != MUSE_PACKET_BYTES:
+            raise FrameError(
+                f"a Muse notification of acceleration has {MUSE_PACKET_BYTES} bytes, got "
+                f"{len(data)}"
+            )
+        sequence, body = _PACKET.unpack(data)
+        return cls(sequence, np.frombuffer(body, ">i2").astype(np.int32).reshape(3, 3))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MuseAcceleration):
             return NotImplemented
         return self.to_bytes() == other.to_bytes()
 

@@ -9,6 +9,7 @@ from plethprint.ble import openring_profile as ring
 from plethprint.ble.frame import longest_value
 from plethprint.ble.gatt import GattLink
 from plethprint.ble.info import Channel, ChannelKind, Info
+from plethprint.ble.motion import MotionFormat
 from plethprint.ble.personality import Driver, Personality, StreamFormat
 from plethprint.ble.plain_driver import PlacedFrame, PlainDriver, chosen_rate
 from plethprint.ble.sample_index import SampleIndex
@@ -22,6 +23,7 @@ _CHANNELS = (
     Channel(ChannelKind.RED, 0, 0),
     Channel(ChannelKind.INFRARED, 0, 0),
 )
+_DARK_COUNTS = (0.0, 0.0, 0.0)  # unsigned counts of a photodiode
 _SMALLEST_VALUE = ring.RING_HEADER_BYTES + ring.RING_SAMPLE_BYTES
 
 
@@ -78,7 +80,9 @@ class OpenRingDriver(PlainDriver):
             self._is_subscribed = True
         start = ring.RingStart(next(self._frame_ids), rate_hz=round(rate_hz))
         await self._write("start", start)
-        return StreamFormat(rate_hz, _CHANNELS)
+        # Nobody says what a count of acceleration is.
+        motion = MotionFormat(rate_hz, counts_per_g=None)
+        return StreamFormat(rate_hz, _CHANNELS, dark_counts=_DARK_COUNTS, motion=motion)
 
     async def stop(self) -> None:
         """Stop the measurement and the subscription."""
@@ -94,7 +98,12 @@ class OpenRingDriver(PlainDriver):
         last_s = frame.time_ms * 1e-3
         first = self._index.by_sequence(len(frame.counts), frame.sequence, last_s=last_s)
         return PlacedFrame.timed(
-            frame.counts, first, last_s=last_s, period_s=self._index.period_s, frame=frame
+            frame.counts,
+            first,
+            last_s=last_s,
+            period_s=self._index.period_s,
+            frame=frame,
+            acceleration=frame.acceleration,
         )
 
     async def _write(self, name: str, request: ring.RingStart | ring.RingStop) -> None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from plethprint.ble.calibration import Calibration
 from plethprint.ble.info import Channel, Info
+from plethprint.ble.motion import MotionFormat
 from plethprint.block import TimelineFrame
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ class StreamFormat:
     """Channels in the order of a frame's columns."""
     tells_loss: bool = True
     """Whether lost samples can be seen at all: by an index, a counter or a clock."""
+    dark_counts: tuple[float | None, ...] = ()
+    """Counts of each channel without any light; None, or no entry, where nobody knows."""
+    motion: MotionFormat | None = None
+    """What ``acceleration`` within its frames is; None where they have none."""
 
 
 class Driver(Protocol):
@@ -86,7 +91,7 @@ class Driver(Protocol):
         """
 
     async def stop(self) -> None:
-        """Stop the stream; fine when there is none."""
+        """Stop the stream, and acceleration beside it; fine when there is none."""
 
     def decode(self, payload: bytes) -> TimelineFrame:
         """Decode one notification of the stream.

@@ -38,6 +38,8 @@ class PlacedFrame:
     """True where the wearable cannot tell."""
     frame: object = None
     """The frame as its codec gives it, with whatever else the wearable said."""
+    acceleration: npt.NDArray[np.int32] | None = None
+    """Shape (n, 3), where it comes with the samples; its unit is in `StreamFormat`."""
 
     @classmethod
     def timed(
@@ -48,11 +50,18 @@ class PlacedFrame:
         last_s: float,
         period_s: float,
         frame: object,
+        acceleration: npt.NDArray[np.int32] | None = None,
     ) -> PlacedFrame:
         """Place a frame that says when its last sample was taken, seconds."""
         first_s = last_s - (len(counts) - 1) * period_s
         time_us = round(first_s * 1e6) % _WRAP_32
-        return cls(counts, first_index, device_time_us=time_us, frame=frame)
+        return cls(
+            counts,
+            first_index,
+            device_time_us=time_us,
+            frame=frame,
+            acceleration=acceleration,
+        )
 
 
 class PlainDriver:

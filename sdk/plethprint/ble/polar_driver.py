@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import struct
 from collections.abc import Callable, Sequence
 
 from plethprint.ble import polar_profile as pmd
 from plethprint.ble.answers import Answers
 from plethprint.ble.gatt import GattLink
 from plethprint.ble.info import Channel, Info
+from plethprint.ble.motion import MotionFormat
 from plethprint.ble.personality import Driver, Personality, StreamFormat
 from plethprint.ble.plain_driver import PlacedFrame, PlainDriver, chosen_rate
+from plethprint.ble.polar_motion import PolarMotion, factor_in
 from plethprint.ble.sample_index import SampleIndex
-from plethprint.errors import ControlError, FrameError, ProtocolError
+from plethprint.errors import ControlError, FrameError, PlethprintError, ProtocolError
 from plethprint.signal import PPG
 
 __all__ = ["POLAR", "PolarDriver"]
@@ -47,6 +49,7 @@ class PolarDriver(PlainDriver):
         self._is_subscribed = False
         self._in_sdk_mode = False
         self._on_payload: Callable[[bytes], None] | None = None
+        self._motion = PolarMotion(self.request)
 
     def succeed(self, before: Driver) -> None:
         """Go on counting where the link before ended: the device's clock ran on."""
@@ -122,11 +125,14 @@ class PolarDriver(PlainDriver):
             await self._link.subscribe(pmd.PMD_DATA_UUID, "PMD data", self._hand_over)
             self._is_subscribed = True
         response = await self._begin(self._chosen(round(rate_hz)))
-        self._factor = _factor_in(response)
+        self._factor = factor_in(response)
         return StreamFormat(rate_hz, self.info.channels)
 
     async def stop(self) -> None:
-        """Stop the stream, the subscription and SDK mode."""
+        """Stop the streams, the subscription and SDK mode."""
+        if self._motion.is_on:
+            with contextlib.suppress(PlethprintError):  # the PPG matters more
+                await self._motion.stop()
         await self._stop_measurement()
         self._on_payload = None
         if self._is_subscribed:
@@ -148,6 +154,18 @@ class PolarDriver(PlainDriver):
         return PlacedFrame.timed(
             counts, first, last_s=frame.last_s, period_s=index.period_s, frame=frame
         )
+
+    async def start_motion(
+        self, on_payload: Callable[[bytes], None]
+    ) -> MotionFormat | None:
+        """Start acceleration; None where the features do not name it."""
+        if pmd.PmdMeasurement.ACCELERATION not in self._features:
+            return None
+        return await self._motion.start(on_payload)
+
+    def decode_motion(self, payload: bytes) -> PlacedFrame:
+        """Decode a notification of acceleration, in milli-g."""
+        return self._motion.decode(payload)
 
     async def _read_settings(self) -> None:
         answer = await self.request(pmd.PmdRequest(pmd.PmdOpcode.GET_SETTINGS, _PPG))
@@ -192,6 +210,9 @@ class PolarDriver(PlainDriver):
         self._on_payload = on_payload
 
     def _hand_over(self, payload: bytes) -> None:
+        # Acceleration comes on the same characteristic.
+        if self._motion.takes(payload):
+            return
         # Gains and modes come on the same characteristic, and are no samples.
         if len(payload) > _FRAME_TYPE_AT and payload[_FRAME_TYPE_AT] in _METADATA:
             _LOGGER.debug("PMD metadata %s", payload[:40].hex())
@@ -222,12 +243,6 @@ class PolarDriver(PlainDriver):
                 pmd.PmdStatus.ERROR_INVALID_STATE,
             ):
                 raise
-
-
-def _factor_in(response: pmd.PmdResponse) -> float:
-    """The factor that START answers, 1 where it answers none."""
-    bits = response.settings.get(pmd.PmdSetting.FACTOR, ())
-    return float(struct.unpack("<f", struct.pack("<I", bits[0]))[0]) if bits else 1.0
 
 
 POLAR = Personality(

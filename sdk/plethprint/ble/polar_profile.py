@@ -1,4 +1,4 @@
-"""Polar's Measurement Data protocol (PMD): control point and PPG frames.
+"""Polar's Measurement Data protocol (PMD): control point, PPG and acceleration.
 
 Spoken by the OH1, the Verity Sense and the Polar 360. Pure encoding and decoding, no
 Bluetooth. Sources: ``technical_documentation/online_measurement.pdf`` and the parsers of
@@ -13,10 +13,11 @@ sample, by the device's clock, in nanoseconds since 2000-01-01.
 characteristic  from the wearable                          to the wearable
 ==============  =========================================  ==========================
 control         features (read), `PmdResponse` (indicate)  `PmdRequest` (write)
-data            `PmdFrame` (notify)
+data            `PmdFrame` or `PmdAcceleration` (notify)
 ==============  =========================================  ==========================
 """
 
+from plethprint.ble.polar_acceleration import PmdAcceleration
 from plethprint.ble.polar_control import (
     PmdMeasurement,
     PmdOpcode,
@@ -38,6 +39,7 @@ __all__ = [
     "PMD_HEADER_BYTES",
     "PMD_SERVICE_UUID",
     "Layout",
+    "PmdAcceleration",
     "PmdFrame",
     "PmdMeasurement",
     "PmdOpcode",

@@ -80,6 +80,10 @@ def stream(
     lsl: Annotated[
         bool, typer.Option("--lsl", help="Send them over Lab Streaming Layer as well.")
     ] = False,
+    no_motion: Annotated[
+        bool,
+        typer.Option("--no-motion", help="Do not ask for acceleration beside PPG."),
+    ] = False,
     timeout_s: Annotated[float, typer.Option(help="How long to look for it.")] = 10.0,
     allow_unencrypted: Annotated[
         bool,
@@ -127,6 +131,7 @@ def stream(
             address=address,
             name=name,
             personality=personality,
+            motion=not no_motion,
             timeout_s=timeout_s,
             allow_unencrypted=allow_unencrypted,
             package=package,
@@ -262,6 +267,9 @@ def _fields(fingerprint: Fingerprint, wearable: Wearable) -> dict[str, Any]:
         "flagged": fingerprint.flagged,
         "missing": fingerprint.missing,
         "gap_fraction": getattr(fingerprint, "gap_fraction", None),
+        "motion_g": getattr(fingerprint, "motion_g", None),
+        "motion_fraction": getattr(fingerprint, "motion_fraction", None),
+        "perfusion": getattr(fingerprint, "perfusion", None),
         "heart_rate_bpm": fingerprint.heart_rate_bpm,
         "inverted": fingerprint.inverted,
         "model": fingerprint.model,
