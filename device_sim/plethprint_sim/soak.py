@@ -1,6 +1,6 @@
-"""Hours of wearing, with everything that goes wrong, in minutes of computing.
+"""An hour of wearing, with something that goes wrong, in a minute of computing.
 
-Each personality goes through each fault on virtual time, through a real Bluetooth stack.
+A personality goes through a fault on virtual time, through a real Bluetooth stack.
 A `Witness` knows what the wearable's converter gave and holds every received sample and
 every fingerprint to it.
 """
@@ -12,8 +12,7 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,14 +24,17 @@ from plethprint.package import ModelPackage
 from plethprint.session import Backoff, Wearable, connect
 from plethprint.stream_statistics import StreamStatistics
 from plethprint_sim import virtual_time
-from plethprint_sim.faults import FAULTS, Fault
+from plethprint_sim.faults import Fault
 from plethprint_sim.peripheral import Peripheral
 from plethprint_sim.personalities import PERSONALITIES, virtual_wearable
+from plethprint_sim.soak_result import SoakResult
 from plethprint_sim.source import FULL_SCALE_COUNTS
 from plethprint_sim.witness import Witness
 from plethprint_sim.world import VirtualWorld
 
-__all__ = ["SoakResult", "TablePulse", "known_personalities", "soak", "soak_one"]
+__all__ = ["TablePulse", "known_personalities", "soak_one"]
+
+_logger = logging.getLogger(__name__)
 
 _GIVE_UP_S = 60.0
 _PERIOD_S = 64.0  # after which the table of a pulse begins anew
@@ -69,81 +71,9 @@ class TablePulse:
         return self._table[at]
 
 
-@dataclass(frozen=True)
-class SoakResult:
-    """One personality through one fault."""
-
-    personality: str
-    fault: str
-    minutes: float
-    """Virtual minutes of wearing."""
-    outcome: str
-    """How the session ended: ``"streamed"``, ``"gave up"``, ``"refused: ..."``."""
-    sent: int = 0
-    """Samples that the wearable took while its stream was received; see `Witness`."""
-    received: int = 0
-    missing: int | None = 0
-    """Samples counted missing; None where the protocol has nothing to see losses by."""
-    fingerprints: int = 0
-    failures: tuple[str, ...] = ()
-    """What was not as it should be; empty when all was."""
-    statistics: dict[str, Any] = field(default_factory=dict)
-    objects_grown: int = 0
-    """Python objects at the end more than after the first fifth."""
-    wall_s: float = 0.0
-    """Seconds that it took to compute."""
-
-    @property
-    def passed(self) -> bool:
-        """Whether all was as it should be."""
-        return not self.failures
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON form."""
-        return {**asdict(self), "passed": self.passed}
-
-
 def known_personalities() -> tuple[str, ...]:
     """Personalities that the SDK speaks and that have a virtual wearable."""
     return tuple(p.name for p in personalities() if p.name in PERSONALITIES)
-
-
-def soak(
-    *,
-    minutes: float = 60.0,
-    wanted: Sequence[str] | None = None,
-    faults: Sequence[Fault] = FAULTS,
-    package: ModelPackage | None = None,
-    on_result: Callable[[SoakResult], None] = lambda _: None,
-) -> list[SoakResult]:
-    """Put personalities through faults, one after the other.
-
-    Parameters
-    ----------
-    minutes : float, optional
-        Virtual minutes each.
-    wanted : sequence of str, optional
-        Personalities; all that are known when None.
-    faults : sequence of Fault, optional
-        Rows of the table.
-    package : ModelPackage, optional
-        Model of the fingerprints; the shipped one when None.
-    on_result : callable, optional
-        Told of each result as it is there.
-
-    Examples
-    --------
-    >>> (result,) = soak(minutes=1, wanted=["open"], faults=FAULTS[:1])  # doctest: +SKIP
-    >>> result.passed                                                    # doctest: +SKIP
-    True
-    """
-    package = package or ModelPackage.load()
-    results = []
-    for personality in wanted or known_personalities():
-        for fault in faults:
-            results.append(soak_one(personality, fault, minutes, package))
-            on_result(results[-1])
-    return results
 
 
 def soak_one(
@@ -151,16 +81,34 @@ def soak_one(
 ) -> SoakResult:
     """Put one personality through one fault.
 
+    An error that should not be is a failure of this result, not the end of a soak.
+
     Raises
     ------
     ValueError
         The personality has no virtual wearable.
+
+    Examples
+    --------
+    >>> from plethprint_sim.faults import FAULTS
+    >>> clean, package = FAULTS[0], ModelPackage.load()
+    >>> soak_one("open", clean, 1.0, package).passed  # doctest: +SKIP
+    True
     """
     began_s = time.perf_counter()
     run = _Run(personality, fault, minutes, package)
-    with _quiet():
-        result = virtual_time.run(run.result())
+    try:
+        with _quiet():
+            result = virtual_time.run(run.result())
+    except Exception as error:
+        _logger.exception("%s, %s", personality, fault.name)
+        result = {**run.told(), **_raised(error)}
     return SoakResult(**{**result, "wall_s": round(time.perf_counter() - began_s, 2)})
+
+
+def _raised(error: Exception) -> dict[str, Any]:
+    outcome = f"raised: {type(error).__name__}: {error}"
+    return {"outcome": outcome, "failures": (outcome,)}
 
 
 @contextlib.contextmanager
@@ -194,16 +142,20 @@ class _Run:
         self._objects = 0
         self._slow = False
 
+    def told(self) -> dict[str, Any]:
+        """Which run it is: the first fields of a `SoakResult`."""
+        return {
+            "personality": self._personality,
+            "fault": self._fault.name,
+            "minutes": self._minutes,
+        }
+
     async def result(self) -> dict[str, Any]:
         """Run it; the fields of a `SoakResult`."""
         fault, worn = self._fault, self._worn
         if fault.mischief is not None:
             fault.mischief().befall(worn)
-        told: dict[str, Any] = {
-            "personality": self._personality,
-            "fault": fault.name,
-            "minutes": self._minutes,
-        }
+        told = self.told()
         async with VirtualWorld(worn, seed=1, **fault.radio) as world:
             before = asyncio.all_tasks()
             try:

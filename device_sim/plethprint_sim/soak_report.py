@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from plethprint_sim.soak import SoakResult
+from plethprint_sim.soak_result import SoakResult
 
 __all__ = ["junit_xml", "table_row", "table_title", "write_junit"]
 

@@ -17,11 +17,17 @@ pytest.importorskip("bumble", reason="needs the `sim` extra")
 from plethprint.ble.frame import PpgFrame
 from plethprint.block import Block
 from plethprint.cli.app import run
+from plethprint.cli.soak import ResultTable
+from plethprint.errors import RecordingError
 from plethprint.package import ModelPackage
 from plethprint.timeline import Timeline
 from plethprint_sim.faults import FAULTS, Fault
-from plethprint_sim.soak import SoakResult, known_personalities, soak_one
+from plethprint_sim.soak import known_personalities, soak_one
+from plethprint_sim.soak_cells import soak
+from plethprint_sim.soak_log import SoakLog
 from plethprint_sim.soak_report import junit_xml, table_row
+from plethprint_sim.soak_result import SoakResult
+from plethprint_sim.witness import Witness
 
 # The tiny package is built in tests/sdk/conftest.py; its fixtures serve here as well.
 _spec = importlib.util.spec_from_file_location(
@@ -131,6 +137,97 @@ def test_the_command_writes_lines_and_junit(
     assert ElementTree.parse(report).getroot().get("tests") == "1"
     assert run(["soak", "--personality", "nobody"]) == 2
     assert run(["soak", "--fault", "nothing"]) == 2
+
+
+SHORT = ["soak", "--minutes", "0.5", "--personality", "openring", "--json"]
+
+
+def test_two_jobs_find_what_one_finds_and_the_table_keeps_its_order(
+    tmp_path: Path, package: ModelPackage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faults = [BY_NAME["clean"], BY_NAME["clock +200 ppm"]]
+    seen: list[SoakResult] = []
+    beside = soak(
+        minutes=0.5,
+        wanted=["openring"],
+        faults=faults,
+        package=package,
+        jobs=2,
+        on_result=seen.append,
+    )
+    alone = soak(minutes=0.5, wanted=["openring"], faults=faults, package=package)
+    assert [result.cell for result in beside] == [("openring", f.name) for f in faults]
+    assert {result.cell for result in seen} == {result.cell for result in beside}
+    for one, other in zip(beside, alone, strict=True):
+        assert one.passed
+        assert one.statistics == other.statistics
+        assert one.statistics["stream_sha256"]
+
+
+def test_a_soak_goes_on_where_it_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "soak.jsonl"
+    keep = ["--fault", "clean", "--out", str(log)]
+    assert run([*SHORT, *keep]) == 0
+    first = log.read_bytes()
+    capsys.readouterr()
+    # The finished cell is told from the log, to the second that it took; killed in the
+    # middle of a line, the soak finds the line before.
+    log.write_bytes(first + first[:40])
+    assert run([*SHORT, *keep]) == 0
+    assert log.read_bytes() == first
+    told = json.loads(capsys.readouterr().out)
+    assert told["wall_s"] == json.loads(first)["wall_s"]
+
+
+def test_results_of_another_length_or_model_are_not_taken_for_these(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "soak.jsonl"
+    SoakLog(path, minutes=2.0, model_id="a").add(
+        SoakResult("open", "clean", 2.0, "streamed")
+    )
+    assert SoakLog(path, minutes=2.0, model_id="a").found.keys() == {("open", "clean")}
+    assert not SoakLog(path, minutes=3.0, model_id="a").found
+    assert not SoakLog(path, minutes=2.0, model_id="b").found
+
+
+@pytest.mark.parametrize("content", ["a letter to a friend", '{"a": 1}\n', "[1]\n", "7\n"])
+def test_a_file_that_is_no_log_is_refused_and_left_as_it_was(
+    content: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "letter"
+    path.write_text(content)
+    with pytest.raises(RecordingError, match="line 1 of"):
+        SoakLog(path, minutes=2.0, model_id="a")
+    assert path.read_text() == content
+
+
+def test_an_error_that_should_not_be_fails_its_cell_alone(
+    package: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(witness: Witness, block: Block) -> None:
+        raise ZeroDivisionError("of the test")
+
+    monkeypatch.setattr(Witness, "take", broken)
+    (result,) = soak(minutes=0.5, wanted=["openring"], faults=FAULTS[:1], package=package)
+    assert not result.passed
+    assert result.outcome == "raised: ZeroDivisionError: of the test"
+
+
+def test_the_table_on_a_terminal_is_in_order_whatever_came_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said: list[str] = []
+    table = ResultTable(
+        [("a", "1"), ("a", "2"), ("b", "1")], lambda r: said.append(r.fault)
+    )
+    for cell in [("a", "2"), ("b", "1")]:
+        table.take(SoakResult(*cell, 1.0, "streamed"))
+    assert said == []
+    table.take(SoakResult("a", "1", 1.0, "streamed"))
+    assert said == ["1", "2", "1"]
 
 
 def test_thirty_two_wearables_at_once_lose_nothing(package: ModelPackage) -> None:
