@@ -22,6 +22,7 @@ from lightning.fabric import Fabric
 from torch.nn import functional as fn
 
 from plethprint.errors import TrainingError
+from plethprint.resample import resample_rows
 from plethprint.signal import PPG
 from plethprint_distill.augment import disturb
 from plethprint_distill.crops import crop, room_samples
@@ -85,6 +86,7 @@ class Distillation:
     """A run that can stop after any step and go on from its folder.
 
     `shape` is another student than the preset's; its fingerprint is as long as the targets.
+    `rate_hz` is another rate than the device's for the student's windows, to try one out.
     """
 
     def __init__(
@@ -95,8 +97,10 @@ class Distillation:
         config: DistillConfig,
         *,
         shape: StudentConfig | None = None,
+        rate_hz: float | None = None,
     ) -> None:
         self.folder, self.config = folder, config
+        self.rate_hz = rate_hz or PPG.rate_hz
         self.sets, self.targets = sets, targets
         real = {k: len(v) for k, v in sets.items() if k != "virtual"}
         total = sum(real.values()) or 1
@@ -217,6 +221,11 @@ class Distillation:
         further = np.flatnonzero(rng.random(len(ppg)) < config.disturbed_share)
         ppg[further] = disturb(ppg[further], rng)
         physiology[further, _DISTURBANCE] = np.nan  # it is no longer what it was
+        if self.rate_hz != PPG.rate_hz:
+            # By the device's own resampler, which lets nothing fold back.
+            count = round(self.rate_hz * PPG.window_s)
+            rows = resample_rows(ppg.astype(np.float64), PPG.rate_hz, self.rate_hz, count)
+            ppg = rows.astype(np.float32)
         rhythm = np.concatenate([self.sets[k].rhythm[i] for k, i in picks])
         target = np.concatenate([self.targets[k][i] for k, i in picks])
         device = self.fabric.device

@@ -164,11 +164,8 @@ def _sweep(arguments: argparse.Namespace) -> dict[str, Any]:
 def _teacher_sweep(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.prepare import load_training_sets
     from plethprint_distill.pretrain_config import PretrainConfig
-    from plethprint_distill.teacher_sweep import (
-        TEACHER_VARIANTS,
-        sweep_table,
-        teacher_sweep,
-    )
+    from plethprint_distill.teacher_sweep import TEACHER_VARIANTS, teacher_sweep
+    from plethprint_distill.teacher_sweep_table import sweep_table
 
     only = arguments.only or list(dict.fromkeys(v.axis for v in TEACHER_VARIANTS))
     if unknown := sorted(set(only) - {v.axis for v in TEACHER_VARIANTS}):

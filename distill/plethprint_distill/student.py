@@ -116,6 +116,21 @@ class Student(nn.Module):
             total += samples * convolution.weight.numel()
         return total + self.head.weight.numel()
 
+    def receptive_field(self) -> int:
+        """Input samples that one step before the mean over time looks at.
+
+        Examples
+        --------
+        >>> Student().receptive_field() / PPG.rate_hz  # s: all of a window
+        13.25
+        """
+        reach, hop = 1, 1
+        for triple in self.layers:
+            convolution = triple[0]  # type: ignore[index]
+            reach += (convolution.kernel_size[1] - 1) * hop
+            hop *= convolution.stride[1]
+        return reach
+
     def parameters_deployed(self) -> int:
         """Weights and biases after batch norm is folded away."""
         convolutions = [triple[0] for triple in self.layers]  # type: ignore[index]

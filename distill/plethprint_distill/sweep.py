@@ -19,11 +19,13 @@ import numpy.typing as npt
 
 from plethprint.agreement import centred_cosine, neighbour_overlap, retrieval_at
 from plethprint.errors import TrainingError
+from plethprint.resample import resample_rows
+from plethprint.signal import PPG
 from plethprint_distill.distill import Distillation, DistillConfig, pulses_only
 from plethprint_distill.evaluate import ridge_guess, student_vectors, unit_rows
 from plethprint_distill.physiology import target_column
 from plethprint_distill.space import fingerprints
-from plethprint_distill.student import PRESETS, StudentConfig
+from plethprint_distill.student import PRESETS, Student, StudentConfig
 from plethprint_distill.teacher import M2AE
 from plethprint_distill.teacher_targets import teacher_targets
 from plethprint_distill.training_run import go_on
@@ -51,6 +53,8 @@ class Variant:
     """Another student than the preset's."""
     dim: int | None = None
     """Keep only so many principal components of the teacher's fingerprint."""
+    rate_hz: float = PPG.rate_hz
+    """Rate of the windows that the student sees."""
 
 
 def _wide(factor: float) -> StudentConfig:
@@ -73,11 +77,27 @@ VARIANTS = (
         "8 (half the rate inside)",
         shape=replace(PRESETS["micro"], stem_stride=8, stem_kernel=16),
     ),
+    # The same blocks behind a stem that looks at about as many milliseconds. At 32 Hz
+    # they then see just the 16 steps a second that they see in the recipe; at 25 Hz 12.5.
+    Variant(
+        "input rate",
+        "25 Hz",
+        shape=replace(PRESETS["micro"], stem_stride=2, stem_kernel=4),
+        rate_hz=25.0,
+    ),
+    Variant(
+        "input rate",
+        "32 Hz",
+        shape=replace(PRESETS["micro"], stem_stride=2, stem_kernel=6),
+        rate_hz=32.0,
+    ),
     Variant("fingerprint", "32 numbers", dim=32),
     Variant("fingerprint", "16 numbers", dim=16),
     Variant("relation", "0", {"relation": 0.0}),
     Variant("contrast", "0", {"contrast": 0.0}),
     Variant("contrast", "1", {"contrast": 1.0}),
+    Variant("contrast", "3", {"contrast": 3.0}),
+    Variant("contrast and physiology", "1 and 1", {"contrast": 1.0, "physiology": 1.0}),
     Variant("physiology", "0", {"physiology": 0.0}),
     Variant("physiology", "1", {"physiology": 1.0}),
     Variant("disturbed share", "0", {"disturbed_share": 0.0}),
@@ -149,6 +169,7 @@ def sweep(
             {n: _onto(v, axes) for n, v in targets.items()},
             config,
             shape=variant.shape,
+            rate_hz=variant.rate_hz,
         )
         run.resume()
         go_on(
@@ -158,14 +179,17 @@ def sweep(
         row: dict[str, Any] = {
             "axis": variant.axis,
             "value": variant.value,
-            "macs": student.macs(),
+            "macs": student.macs(round(variant.rate_hz * PPG.window_s)),
             "parameters": student.parameters_deployed(),
+            "receptive_field_s": round(student.receptive_field() / variant.rate_hz, 2),
         }
         for name, windows in judged.items():
-            ours = unit_rows(student_vectors(student, windows.ppg))
+            ours = _seen(student, windows.ppg, variant.rate_hz)
             row[name] = _agreement(ours, _onto(truth[name], axes), truth[name])
         if probe is not None and "bidmc" in judged:
-            row["heart_rate_mae_bpm"] = _heart_rate(student, probe, judged["bidmc"])
+            row["heart_rate_mae_bpm"] = _heart_rate(
+                student, variant.rate_hz, probe, judged["bidmc"]
+            )
         rows.append(row)
     return rows
 
@@ -212,13 +236,22 @@ def _agreement(
     }
 
 
-def _heart_rate(student: Any, fit: WindowSet, judged: WindowSet) -> float:
+def _seen(student: Student, ppg: npt.NDArray[np.int8], rate_hz: float) -> Float32Array:
+    """Unit fingerprints (N, dim) of int8 windows at the device's rate, taken to another."""
+    if rate_hz != PPG.rate_hz:
+        count = round(rate_hz * PPG.window_s)
+        rows = resample_rows(ppg.astype(np.float64), PPG.rate_hz, rate_hz, count)
+        ppg = np.clip(np.rint(rows), -127, 127).astype(np.int8)
+    return unit_rows(student_vectors(student, ppg))
+
+
+def _heart_rate(
+    student: Student, rate_hz: float, fit: WindowSet, judged: WindowSet
+) -> float:
     labels, truth = (
         np.exp(np.asarray(w.targets[:, _RATE], np.float64)) for w in (fit, judged)
     )
     known, asked = np.isfinite(labels), np.isfinite(truth)
-    seen = unit_rows(student_vectors(student, fit.ppg[known]))
-    guess = ridge_guess(
-        seen, labels[known], unit_rows(student_vectors(student, judged.ppg[asked]))
-    )
+    seen = _seen(student, fit.ppg[known], rate_hz)
+    guess = ridge_guess(seen, labels[known], _seen(student, judged.ppg[asked], rate_hz))
     return float(np.abs(guess - truth[asked]).mean())

@@ -148,13 +148,14 @@ class Jury:
 
     Examples
     --------
+    >>> from dataclasses import replace
     >>> from plethprint_distill.teacher import TeacherConfig
     >>> from plethprint_distill.virtual import virtual_windows
     >>> windows = virtual_windows(48, seed=1)
     >>> people = np.array([f"bidmc/{row % 8}" for row in range(48)])
     >>> jury = Jury({"bidmc": replace(windows, person=people)})
     >>> jury.people()
-    {'bidmc': 1}
+    {'bidmc': 2}
     >>> teacher = M2AE(TeacherConfig(width=16, heads=2, encoder_layers=1))
     >>> jury.judge(teacher)["heart_rate_mae_bpm"].interval.mean > 0.0
     True

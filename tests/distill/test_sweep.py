@@ -12,9 +12,11 @@ torch = pytest.importorskip("torch", reason="needs the `train` extra")
 pytest.importorskip("lightning", reason="needs the `train` extra")
 
 from plethprint.errors import TrainingError  # noqa: E402
+from plethprint.resample import resample_rows  # noqa: E402
+from plethprint.signal import PPG  # noqa: E402
 from plethprint_distill import sweep as module  # noqa: E402
 from plethprint_distill.distill import DistillConfig  # noqa: E402
-from plethprint_distill.student import StudentConfig  # noqa: E402
+from plethprint_distill.student import Student, StudentConfig  # noqa: E402
 from plethprint_distill.sweep import VARIANTS, Variant, is_judge, sweep  # noqa: E402
 from plethprint_distill.teacher import M2AE, TeacherConfig  # noqa: E402
 from plethprint_distill.windows import WindowSet  # noqa: E402
@@ -69,6 +71,48 @@ def test_each_variant_is_a_row_and_nobody_who_judges_has_trained(
     assert any(p.startswith("bidmc/") for p in trained)
 
 
+def test_a_student_at_another_rate_is_trained_and_judged_on_windows_of_that_rate(
+    tmp_path: Path,
+    sets: dict[str, WindowSet],
+    teacher: M2AE,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lengths: list[tuple[bool, int]] = []
+    seen = Student.forward
+
+    def spy(self: Student, windows: torch.Tensor) -> torch.Tensor:
+        lengths.append((self.training, windows.shape[-1]))
+        return seen(self, windows)
+
+    monkeypatch.setattr(Student, "forward", spy)
+    people = np.array([f"bidmc/{row % 12}" for row in range(192)])
+    (row,) = sweep(
+        tmp_path,
+        teacher,
+        {"bidmc": dataclasses.replace(sets["virtual"], person=people)},
+        DistillConfig(windows=64, batch=32, quantize_share=0.0),
+        [Variant("input rate", "25 Hz", shape=TINY, rate_hz=25.0)],
+        progress=False,
+    )
+    assert {(True, 250), (False, 250)} == set(lengths)
+    assert row["macs"] == Student(dataclasses.replace(TINY, dim=16)).macs(250)
+    assert row["heart_rate_mae_bpm"] > 0.0
+
+
+def test_a_rate_between_the_band_and_the_device_s_keeps_the_band() -> None:
+    rng = np.random.default_rng(0)
+    time_s = np.arange(640) / PPG.rate_hz
+    tones = [
+        np.sin(2 * np.pi * f * time_s + p)
+        for f, p in zip((0.7, 2.0, 4.5, 7.5), rng.uniform(0, 6, 4), strict=True)
+    ]
+    wave = np.sum(tones, axis=0)[None]
+    there = resample_rows(wave, PPG.rate_hz, 25.0, 250)
+    back = resample_rows(there, 25.0, PPG.rate_hz, 640)
+    middle = slice(64, -64)  # ends lack the neighbours that a running filter has
+    assert np.abs(back - wave)[:, middle].max() < 0.01
+
+
 def test_without_people_who_judge_there_is_no_sweep(
     tmp_path: Path, sets: dict[str, WindowSet], teacher: M2AE
 ) -> None:
@@ -81,3 +125,4 @@ def test_variants_differ_from_the_recipe_in_one_thing() -> None:
     assert len(set(names)) == len(names)
     for variant in VARIANTS[1:]:
         assert bool(variant.config) + bool(variant.shape) + bool(variant.dim) == 1
+        assert variant.rate_hz == PPG.rate_hz or variant.axis == "input rate"
