@@ -228,7 +228,13 @@ def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
     code = table.number(1, "b")
     dtype = _TYPES.get(code, f"type {code}")
     shape = table.integers(0)
-    raw = buffers[table.number(2, "I")].array(0, "u1")
+    buffer = buffers[table.number(2, "I")]
+    raw = buffer.array(0, "u1")
+    if not raw.size and buffer.number(1, "Q") > 1:
+        raise PackageError(
+            f"the numbers of {table.text(3)!r} lie behind the .tflite model's tables, "
+            "where not every runtime looks for them"
+        )
     quantization = table.table(4)
     if raw.size and code not in _TYPES:
         raise PackageError(f"tensor {table.text(3)!r} holds numbers of a {dtype} not known")

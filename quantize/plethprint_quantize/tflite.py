@@ -29,6 +29,7 @@ from plethprint.signal import PPG
 from plethprint_quantize.calibrate import Ranges
 from plethprint_quantize.export import DeployNet
 from plethprint_quantize.flatbuffer import Graph, read_tflite
+from plethprint_quantize.flatbuffer_table import Table
 
 __all__ = ["convert_float", "quantize_int8", "with_representable_biases"]
 
@@ -108,7 +109,7 @@ def quantize_int8(float_model: bytes, ranges: Ranges) -> bytes:
         worker = quantizer.Quantizer(bytearray(float_model))
         worker.load_quantization_recipe(recipe.static_wi8_ai8())
         result = worker.quantize(statistics, enable_progress_report=False)
-        model = bytes(result.quantized_model)
+        model = _weights_inside(bytes(result.quantized_model))
     _check(graph, read_tflite(model))
     return model
 
@@ -176,6 +177,20 @@ def _named(model: bytes) -> bytes:
     for signature in tree.signatureDefs or []:
         signature.inputs[0].name = b"window"
         signature.outputs[0].name = b"fingerprint"
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))
+
+
+def _weights_inside(model: bytes) -> bytes:
+    """Put weights that lie behind the flatbuffer into it.
+
+    From 256 KiB on the quantizer writes them behind, at offsets that not every reader of
+    the format knows.
+    """
+    if not any(buffer.number(1, "Q") for buffer in Table.root(model).tables(4)):
+        return model
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    tree = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
     return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))
 
 

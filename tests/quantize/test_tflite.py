@@ -7,7 +7,10 @@ import torch
 
 from plethprint.errors import EncoderError, MissingExtraError
 from plethprint.signal import PPG
+from plethprint_distill.student import Student, StudentConfig
 from plethprint_quantize.calibrate import Ranges, float_fingerprints, measure_ranges
+from plethprint_quantize.export import fold
+from plethprint_quantize.flatbuffer import read_tflite
 from plethprint_quantize.tflite import (
     _check,
     convert_float,
@@ -76,3 +79,16 @@ def _real(graph, *, shift):
             steps = tensor.scale.astype(np.float64).reshape(shape)
             tensors[tensor.index] = replace(tensor, data=(tensor.data + shift) * steps)
     return replace(graph, tensors=tuple(tensors))
+
+
+@pytest.mark.slow
+def test_a_student_of_more_than_256_kb_keeps_its_weights_inside_the_model(windows):
+    pytest.importorskip("ai_edge_quantizer", reason="needs the `tflite` extra")
+    pytest.importorskip("litert_torch", reason="needs the `tflite` extra")
+    torch.manual_seed(0)
+    wide = StudentConfig(stem_channels=16, blocks=((384, 2), (512, 2), (384, 2)), dim=16)
+    deploy = fold(Student(wide).eval())
+    model = quantize_int8(convert_float(deploy), measure_ranges(deploy, windows))
+    assert len(model) > 256 * 1024
+    for tensor in read_tflite(model).tensors:
+        assert tensor.data is not None or "weights" not in tensor.name
