@@ -23,6 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument("--package", type=Path, help="model package; default: the shipped")
     parser.add_argument(
+        "--also",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PACKAGE",
+        help="other model packages: rows beside the first",
+    )
+    parser.add_argument(
         "--corpus",
         type=Path,
         nargs="+",
@@ -88,6 +97,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
         teacher=arguments.teacher,
         package=arguments.package,
         student=arguments.student,
+        also=tuple(arguments.also),
         corpora=tuple(arguments.corpus),
         cache=arguments.cache,
         outcomes=arguments.outcomes,
@@ -117,7 +127,15 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
 def _command(arguments: argparse.Namespace) -> str:
     """The command line again, without what stands at its default."""
     words = ["plethprint evaluate"]
-    for flag in ("package", "corpus", "student", "tasks", "outcomes", "outcomes_corpus"):
+    for flag in (
+        "package",
+        "also",
+        "corpus",
+        "student",
+        "tasks",
+        "outcomes",
+        "outcomes_corpus",
+    ):
         value = getattr(arguments, flag)
         if value:
             given = value if isinstance(value, list) else [value]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,6 +58,8 @@ class BenchmarkPlan:
     """None: the shipped one."""
     student: Path | None = None
     """Of the float row: a distillation folder or .npz; None: the shipped package's own."""
+    also: tuple[Path, ...] = ()
+    """Other packages that are rows, beside the one that all are compared with."""
     corpora: tuple[Path, ...] = ()
     cache: Path | None = None
     outcomes: Path | None = None
@@ -90,11 +92,21 @@ class BenchmarkPlan:
         kept = FLOAT_STUDENTS / f"{package.path.name}.npz"
         if self.student is not None or kept.is_file():
             embedders.append(float_student(self.student or kept))
+        for path in self.also:
+            embedders += _other_student(ModelPackage.load(path))
         embedders += random_students("mini" if "mini" in package.manifest.name else "micro")
         embedders += control_embedders(notes)
         # The random nets above stand for all: batch norm as it starts, and set on windows.
         embedders += (e for e in baseline_embedders(notes) if "random_cnn" not in e.name)
         return teacher, embedders
+
+
+def _other_student(package: ModelPackage) -> Iterator[Embedder]:
+    name = package.manifest.name
+    yield replace(int8_student(package), name=f"int8 {name}")
+    kept = FLOAT_STUDENTS / f"{package.path.name}.npz"
+    if kept.is_file():
+        yield replace(float_student(kept), name=f"float {name}")
 
 
 def groups_of_tasks(tasks: Iterable[Task]) -> list[list[Task]]:

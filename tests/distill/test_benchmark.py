@@ -429,6 +429,21 @@ def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     assert one == two
 
 
+def test_another_package_is_a_row_beside_the_first() -> None:
+    from plethprint.package import DEFAULT_PACKAGE, MODELS_FOLDER
+    from plethprint.teacher import DEFAULT_TEACHER
+    from plethprint_distill.benchmark_plan import BenchmarkPlan
+
+    plan = BenchmarkPlan(
+        teacher=MODELS_FOLDER / DEFAULT_TEACHER / "teacher.npz",
+        also=(MODELS_FOLDER / DEFAULT_PACKAGE,),
+    )
+    names = [embedder.name for embedder in plan.models([])[1]]
+    assert {STUDENT_INT8, "float student"} <= set(names)
+    assert {"int8 plethprint-micro", "float plethprint-micro"} <= set(names)
+    assert len(set(names)) == len(names)
+
+
 def test_tasks_of_one_set_stay_together_and_the_longest_goes_first() -> None:
     from plethprint_distill.benchmark_plan import groups_of_tasks
 
