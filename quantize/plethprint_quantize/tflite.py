@@ -108,7 +108,7 @@ def quantize_int8(float_model: bytes, ranges: Ranges) -> bytes:
         worker = quantizer.Quantizer(bytearray(float_model))
         worker.load_quantization_recipe(recipe.static_wi8_ai8())
         result = worker.quantize(statistics, enable_progress_report=False)
-        model = bytes(result.quantized_model)
+        model = _whole(bytes(result.quantized_model))
     _check(graph, read_tflite(model))
     return model
 
@@ -176,6 +176,27 @@ def _named(model: bytes) -> bytes:
     for signature in tree.signatureDefs or []:
         signature.inputs[0].name = b"window"
         signature.outputs[0].name = b"fingerprint"
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))
+
+
+def _whole(model: bytes) -> bytes:
+    """Bring constants that lie behind the flatbuffer back into it.
+
+    The quantizer puts them there once they pass 256 KiB together, as those of a `mini` do.
+    tflite-micro does not look there. A model without such constants stays as it is.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    data = bytearray(model)
+    if not any(
+        b.offset for b in flatbuffer_utils.convert_bytearray_to_object(data).buffers
+    ):
+        return model
+    tree = flatbuffer_utils.read_model_from_bytearray(data)
+    for buffer in tree.buffers:
+        if isinstance(buffer.data, bytes | bytearray):
+            # Byte by byte, as the writer would take them, is slow.
+            buffer.data = np.frombuffer(buffer.data, np.uint8)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))
 
 

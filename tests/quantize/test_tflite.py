@@ -8,8 +8,10 @@ import torch
 from plethprint.errors import EncoderError, MissingExtraError
 from plethprint.signal import PPG
 from plethprint_quantize.calibrate import Ranges, float_fingerprints, measure_ranges
+from plethprint_quantize.flatbuffer import read_tflite
 from plethprint_quantize.tflite import (
     _check,
+    _whole,
     convert_float,
     quantize_int8,
     with_representable_biases,
@@ -76,3 +78,30 @@ def _real(graph, *, shift):
             steps = tensor.scale.astype(np.float64).reshape(shape)
             tensors[tensor.index] = replace(tensor, data=(tensor.data + shift) * steps)
     return replace(graph, tensors=tuple(tensors))
+
+
+def test_constants_behind_the_flatbuffer_are_brought_back_into_it(tiny_model, tiny_graph):
+    tools = pytest.importorskip(
+        "ai_edge_litert.tools.flatbuffer_utils", reason="needs the `tflite` extra"
+    )
+    tree = tools.read_model_from_bytearray(bytearray(tiny_model))
+    moved = {i: bytes(b.data) for i, b in enumerate(tree.buffers) if b.data is not None}
+    # Twice: where a constant comes to lie is known when the rest has its length.
+    for start in (1, None):
+        body = b"" if start else bytes(tools.convert_object_to_bytearray(tree))
+        at = start or len(body)
+        for index, data in moved.items():
+            buffer = tree.buffers[index]
+            buffer.data, buffer.offset, buffer.size = None, at, len(data)
+            at += 0 if start else len(data)
+    apart = bytes(tools.convert_object_to_bytearray(tree)) + b"".join(moved.values())
+    far = read_tflite(apart).tensors[read_tflite(apart).operators[0].inputs[1]]
+    assert far.data is None
+    made = read_tflite(_whole(apart))
+    assert made.ops == tiny_graph.ops
+    for ours, theirs in zip(made.operators, tiny_graph.operators, strict=True):
+        for one, other in zip(ours.inputs[1:], theirs.inputs[1:], strict=True):
+            assert np.array_equal(
+                made.tensors[one].constant(), tiny_graph.tensors[other].constant()
+            )
+    assert _whole(tiny_model) == tiny_model
