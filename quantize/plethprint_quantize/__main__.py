@@ -86,6 +86,7 @@ def _parsed(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--name", help="name of the package, over that of about.json")
+    parser.add_argument("--version", help="its version, over that of about.json")
     parser.add_argument("--key", type=Path, help="Ed25519 signing key (PEM)")
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
     parser.add_argument("--verbose", action="store_true", help="the converters' logs too")
@@ -125,8 +126,8 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     beside = given if given.is_dir() else given.parent
     about_path = arguments.about or _if_there(beside / "about.json")
     about = About.load(about_path) if about_path else About()
-    if arguments.name:
-        about = replace(about, name=arguments.name)
+    given_over = {"name": arguments.name, "version": arguments.version}
+    about = replace(about, **{key: told for key, told in given_over.items() if told})
     if arguments.teacher:
         return _teacher(arguments, about)
     return _student(arguments, beside, about)

@@ -29,7 +29,6 @@ from plethprint.signal import PPG
 from plethprint_quantize.calibrate import Ranges
 from plethprint_quantize.export import DeployNet
 from plethprint_quantize.flatbuffer import Graph, read_tflite
-from plethprint_quantize.flatbuffer_table import Table
 
 __all__ = ["convert_float", "quantize_int8", "with_representable_biases"]
 
@@ -109,7 +108,7 @@ def quantize_int8(float_model: bytes, ranges: Ranges) -> bytes:
         worker = quantizer.Quantizer(bytearray(float_model))
         worker.load_quantization_recipe(recipe.static_wi8_ai8())
         result = worker.quantize(statistics, enable_progress_report=False)
-        model = _weights_inside(bytes(result.quantized_model))
+        model = _whole(bytes(result.quantized_model))
     _check(graph, read_tflite(model))
     return model
 
@@ -180,17 +179,24 @@ def _named(model: bytes) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))
 
 
-def _weights_inside(model: bytes) -> bytes:
-    """Put weights that lie behind the flatbuffer into it.
+def _whole(model: bytes) -> bytes:
+    """Bring constants that lie behind the flatbuffer back into it.
 
-    From 256 KiB on the quantizer writes them behind, at offsets that not every reader of
-    the format knows.
+    The quantizer puts them there once they pass 256 KiB together, as those of a `mini` do.
+    tflite-micro does not look there. A model without such constants stays as it is.
     """
-    if not any(buffer.number(1, "Q") for buffer in Table.root(model).tables(4)):
-        return model
     from ai_edge_litert.tools import flatbuffer_utils
 
-    tree = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    data = bytearray(model)
+    if not any(
+        b.offset for b in flatbuffer_utils.convert_bytearray_to_object(data).buffers
+    ):
+        return model
+    tree = flatbuffer_utils.read_model_from_bytearray(data)
+    for buffer in tree.buffers:
+        if isinstance(buffer.data, bytes | bytearray):
+            # Byte by byte, as the writer would take them, is slow.
+            buffer.data = np.frombuffer(buffer.data, np.uint8)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))
 
 

@@ -91,8 +91,21 @@ class ModelPackage(SignedFolder):
         *,
         trusted_keys: Collection[str] | None = None,
     ) -> ModelPackage:
-        """Open a package, by default the one that ships with plethprint."""
-        return cls(path or MODELS_FOLDER / DEFAULT_PACKAGE, trusted_keys=trusted_keys)
+        """Open a package: a folder, or the name of one that ships with plethprint.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            Folder, or a name such as ``plethprint-mini_v2``; a folder of that name in the
+            working directory comes first. Default: the package that ships as default.
+        trusted_keys : collection of str, optional
+            See `ModelPackage`.
+        """
+        chosen = Path(path or MODELS_FOLDER / DEFAULT_PACKAGE)
+        shipped = MODELS_FOLDER / chosen.name
+        if str(chosen) == chosen.name and shipped.is_dir() and not chosen.is_dir():
+            chosen = shipped
+        return cls(chosen, trusted_keys=trusted_keys)
 
     @property
     def model_id(self) -> str:

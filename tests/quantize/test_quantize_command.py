@@ -105,3 +105,16 @@ def test_learned_ranges_are_used_unless_calibrated_ones_are_asked_for(
 def test_learned_ranges_that_are_not_there_are_told_in_one_sentence(folder, capsys):
     assert main(arguments(folder, "--ranges", "learned")) == 1
     assert "--quantize-share" in capsys.readouterr().err
+
+
+def test_name_and_version_given_stand_over_those_of_about(folder, monkeypatch):
+    (folder / "about.json").write_text(json.dumps({"name": "told", "version": "1"}))
+    seen = []
+    monkeypatch.setattr(
+        "plethprint_quantize.__main__._student",
+        lambda arguments, beside, about: seen.append((about.name, about.version)) or {},
+    )
+    assert main(arguments(folder)) == 0
+    assert main(arguments(folder, "--version", "3")) == 0
+    assert main(arguments(folder, "--version", "3", "--name", "other")) == 0
+    assert seen == [("told", "1"), ("told", "3"), ("other", "3")]

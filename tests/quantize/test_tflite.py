@@ -5,14 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from plethprint.errors import EncoderError, MissingExtraError
+from plethprint.errors import EncoderError, MissingExtraError, PackageError
 from plethprint.signal import PPG
-from plethprint_distill.student import Student, StudentConfig
 from plethprint_quantize.calibrate import Ranges, float_fingerprints, measure_ranges
-from plethprint_quantize.export import fold
 from plethprint_quantize.flatbuffer import read_tflite
 from plethprint_quantize.tflite import (
     _check,
+    _whole,
     convert_float,
     quantize_int8,
     with_representable_biases,
@@ -81,14 +80,28 @@ def _real(graph, *, shift):
     return replace(graph, tensors=tuple(tensors))
 
 
-@pytest.mark.slow
-def test_a_student_of_more_than_256_kb_keeps_its_weights_inside_the_model(windows):
-    pytest.importorskip("ai_edge_quantizer", reason="needs the `tflite` extra")
-    pytest.importorskip("litert_torch", reason="needs the `tflite` extra")
-    torch.manual_seed(0)
-    wide = StudentConfig(stem_channels=16, blocks=((384, 2), (512, 2), (384, 2)), dim=16)
-    deploy = fold(Student(wide).eval())
-    model = quantize_int8(convert_float(deploy), measure_ranges(deploy, windows))
-    assert len(model) > 256 * 1024
-    for tensor in read_tflite(model).tensors:
-        assert tensor.data is not None or "weights" not in tensor.name
+def test_constants_behind_the_flatbuffer_are_brought_back_into_it(tiny_model, tiny_graph):
+    tools = pytest.importorskip(
+        "ai_edge_litert.tools.flatbuffer_utils", reason="needs the `tflite` extra"
+    )
+    tree = tools.read_model_from_bytearray(bytearray(tiny_model))
+    moved = {i: bytes(b.data) for i, b in enumerate(tree.buffers) if b.data is not None}
+    # Twice: where a constant comes to lie is known when the rest has its length.
+    for start in (1, None):
+        body = b"" if start else bytes(tools.convert_object_to_bytearray(tree))
+        at = start or len(body)
+        for index, data in moved.items():
+            buffer = tree.buffers[index]
+            buffer.data, buffer.offset, buffer.size = None, at, len(data)
+            at += 0 if start else len(data)
+    apart = bytes(tools.convert_object_to_bytearray(tree)) + b"".join(moved.values())
+    with pytest.raises(PackageError, match="lie behind"):
+        read_tflite(apart)
+    made = read_tflite(_whole(apart))
+    assert made.ops == tiny_graph.ops
+    for ours, theirs in zip(made.operators, tiny_graph.operators, strict=True):
+        for one, other in zip(ours.inputs[1:], theirs.inputs[1:], strict=True):
+            assert np.array_equal(
+                made.tensors[one].constant(), tiny_graph.tensors[other].constant()
+            )
+    assert _whole(tiny_model) == tiny_model

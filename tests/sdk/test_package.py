@@ -167,6 +167,22 @@ def test_a_broken_list_of_trusted_keys_is_refused(tmp_path, monkeypatch, content
         trusted_public_keys()
 
 
+def test_a_name_is_that_of_a_shipped_package_unless_a_folder_here_has_it(
+    package_folder, tmp_path, trusted, monkeypatch
+):
+    monkeypatch.setattr("plethprint.package.MODELS_FOLDER", package_folder.parent)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    named = ModelPackage.load(package_folder.name, trusted_keys=trusted)
+    assert named.path == package_folder
+    (here / package_folder.name).mkdir()
+    with pytest.raises(PackageIntegrityError, match=r"no manifest\.json"):
+        ModelPackage.load(package_folder.name, trusted_keys=trusted)
+    with pytest.raises(PackageIntegrityError, match="nobody_v9 is not a model package"):
+        ModelPackage.load("nobody_v9", trusted_keys=trusted)
+
+
 def test_a_folder_without_a_manifest_is_no_package(tmp_path, trusted):
     with pytest.raises(PackageIntegrityError, match=r"no manifest\.json"):
         ModelPackage.load(tmp_path, trusted_keys=trusted)

@@ -32,7 +32,7 @@ JsonOption = Annotated[
 ]
 PackageOption = Annotated[
     Path | None,
-    typer.Option("--package", help="Folder of a model package; default: the shipped one."),
+    typer.Option("--package", help="A model package: folder, or name of a shipped one."),
 ]
 
 
