@@ -6,11 +6,14 @@ import argparse
 import logging
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plethprint.errors import PlethprintError, RecordingError
 from plethprint.package import MODELS_FOLDER, ModelPackage
 from plethprint.teacher import DEFAULT_TEACHER
+
+if TYPE_CHECKING:
+    from plethprint_distill.embedder import Embedder
 
 __all__ = ["add_arguments", "text_report"]
 
@@ -21,7 +24,15 @@ _TEACHER = MODELS_FOLDER / DEFAULT_TEACHER / "teacher.npz"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument("--package", type=Path, help="model package; default: the shipped")
+    parser.add_argument("--package", type=Path, help="folder or name; default: the shipped")
+    parser.add_argument(
+        "--also",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PACKAGE",
+        help="further packages, folders or names: rows beside the one that is compared",
+    )
     parser.add_argument(
         "--corpus",
         type=Path,
@@ -93,12 +104,15 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
             # Told now, not after half an hour of work.
             raise PlethprintError(f"{path.parent} is not a folder")
     package = ModelPackage.load(arguments.package)
+    others = [ModelPackage.load(other) for other in arguments.also]
     teacher, teacher_rows = teacher_embedders(arguments.teacher)
     notes: list[str] = []
     embedders = [*teacher_rows, int8_student(package)]
     kept = FLOAT_STUDENTS / f"{package.path.name}.npz"
     if arguments.student is not None or kept.is_file():
         embedders.append(float_student(arguments.student or kept))
+    for other in others:
+        embedders += _also(other, {e.name for e in embedders})
     preset = "mini" if "mini" in package.manifest.name else "micro"
     embedders += random_students(preset)
     embedders += control_embedders(notes)
@@ -133,6 +147,19 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
     return found.to_dict() if arguments.json else text_report(found.to_dict())
 
 
+def _also(package: ModelPackage, taken: set[str]) -> list[Embedder]:
+    """Rows of a further package: int8, and float where `FLOAT_STUDENTS` has it."""
+    from plethprint_distill.embedder import float_student, int8_student
+    from plethprint_distill.evaluate import FLOAT_STUDENTS
+
+    label = f"{package.manifest.name}_v{package.manifest.version}"
+    if f"int8 {label}" in taken:
+        raise PlethprintError(f"--also names {label} twice")
+    rows = [int8_student(package, f"int8 {label}")]
+    kept = FLOAT_STUDENTS / f"{label}.npz"
+    return [*rows, float_student(kept, f"float {label}")] if kept.is_file() else rows
+
+
 def _outcomes(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.corpora import CORPORA
     from plethprint_distill.tasks.mortality import Outcomes, read_outcomes
@@ -150,7 +177,15 @@ def _outcomes(arguments: argparse.Namespace) -> dict[str, Any]:
 def _command(arguments: argparse.Namespace) -> str:
     """The command line again, without what stands at its default."""
     words = ["plethprint evaluate"]
-    for flag in ("package", "corpus", "student", "tasks", "outcomes", "outcomes_corpus"):
+    for flag in (
+        "package",
+        "also",
+        "corpus",
+        "student",
+        "tasks",
+        "outcomes",
+        "outcomes_corpus",
+    ):
         value = getattr(arguments, flag)
         if value:
             given = value if isinstance(value, list) else [value]

@@ -385,11 +385,18 @@ def test_the_command_runs_on_nothing_but_virtual_wearers_and_tells_the_rest(
     page = tmp_path / "out.html"
     chosen = ["--tasks", "mortality_virtual", "hypertension", "--draws", "20"]
     where = ["--cache", str(tmp_path / "cache"), "--report", str(page)]
-    assert main(["benchmark", *chosen, *where, "--json"]) == 0
+    also = ["--also", "plethprint-micro_v2"]
+    assert main(["benchmark", *chosen, *where, *also, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["missing"][0]["task"] == "hypertension"
     rows = {row["model"]: row for row in told["tasks"][0]["rows"]}
     assert {STUDENT_INT8, "teacher, PPG", "student, random weights"} <= set(rows)
+    # A further package is a row, with its float student; here it is the same one again.
+    told_again = rows["int8 plethprint-micro_v2"]
+    assert told_again["figures"] == rows[STUDENT_INT8]["figures"]
+    assert told_again["int8_student_minus_this"]["difference"] == 0.0
+    assert rows["float plethprint-micro_v2"]["figures"] == rows["float student"]["figures"]
+    assert told["tasks"][0]["seconds"] > 0.0
     assert rows[shipped.stem]["family"] == "control"
     oracle = rows["the declared hazard itself (virtual)"]["figures"]["auroc"]["mean"]
     assert oracle > rows[STUDENT_INT8]["figures"]["auroc"]["mean"] > 0.5
@@ -402,6 +409,7 @@ def test_the_command_runs_on_nothing_but_virtual_wearers_and_tells_the_rest(
         (["--tasks", "sleep"], "no task sleep"),
         (["--corpus", "nowhere"], "not a folder"),
         (["--draws", "1"], "--draws"),
+        (["--also", "nowhere"], "not a model package"),
         (["--report", "nowhere/at/all.html"], "not a folder"),
         (["--outcomes", "x.csv"], "--outcomes-corpus"),
     ],
