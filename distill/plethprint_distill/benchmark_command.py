@@ -21,15 +21,14 @@ _TEACHER = MODELS_FOLDER / DEFAULT_TEACHER / "teacher.npz"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument("--package", type=Path, help="model package; default: the shipped")
+    parser.add_argument("--package", help="folder or name; default: the shipped")
     parser.add_argument(
         "--also",
-        type=Path,
         nargs="+",
         action="extend",
         default=[],
         metavar="PACKAGE",
-        help="other model packages: rows beside the first",
+        help="further packages, folders or names: rows beside the one that is compared",
     )
     parser.add_argument(
         "--corpus",
@@ -105,6 +104,8 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any] | str:
         draws=arguments.draws,
     )
     package = ModelPackage.load(arguments.package)
+    for other in arguments.also:
+        ModelPackage.load(other)
 
     def write(found: Benchmark) -> None:
         found.facts = {

@@ -16,7 +16,7 @@ import joblib
 import torch
 from tqdm import tqdm
 
-from plethprint.errors import RecordingError
+from plethprint.errors import PackageError, RecordingError
 from plethprint.package import ModelPackage
 from plethprint_distill.benchmark import FIT_SETS, Benchmark, macro_average, run_benchmark
 from plethprint_distill.corpora import CORPORA
@@ -54,12 +54,12 @@ class BenchmarkPlan:
 
     teacher: Path = Path()
     """The teacher's weights."""
-    package: Path | None = None
+    package: str | Path | None = None
     """None: the shipped one."""
     student: Path | None = None
     """Of the float row: a distillation folder or .npz; None: the shipped package's own."""
-    also: tuple[Path, ...] = ()
-    """Other packages that are rows, beside the one that all are compared with."""
+    also: tuple[str, ...] = ()
+    """Further packages, folders or names: rows beside the one that all are compared with."""
     corpora: tuple[Path, ...] = ()
     cache: Path | None = None
     outcomes: Path | None = None
@@ -87,13 +87,16 @@ class BenchmarkPlan:
     def models(self, notes: list[str]) -> tuple[M2AE, list[Embedder]]:
         """The teacher, and every row; what is left out is told in `notes`."""
         package = ModelPackage.load(self.package)
+        others = [ModelPackage.load(path) for path in self.also]
+        if len({other.path.name for other in others}) < len(others):
+            raise PackageError("a further package is named twice")
         teacher, rows = teacher_embedders(self.teacher)
         embedders = [*rows, int8_student(package)]
         kept = FLOAT_STUDENTS / f"{package.path.name}.npz"
         if self.student is not None or kept.is_file():
             embedders.append(float_student(self.student or kept))
-        for path in self.also:
-            embedders += _other_student(ModelPackage.load(path))
+        for other in others:
+            embedders += _other_student(other)
         embedders += random_students("mini" if "mini" in package.manifest.name else "micro")
         embedders += control_embedders(notes)
         # The random nets above stand for all: batch norm as it starts, and set on windows.
@@ -102,11 +105,11 @@ class BenchmarkPlan:
 
 
 def _other_student(package: ModelPackage) -> Iterator[Embedder]:
-    name = package.manifest.name
-    yield replace(int8_student(package), name=f"int8 {name}")
-    kept = FLOAT_STUDENTS / f"{package.path.name}.npz"
+    name = f"{package.manifest.name}_v{package.manifest.version}"
+    yield int8_student(package, f"int8 {name}")
+    kept = FLOAT_STUDENTS / f"{name}.npz"
     if kept.is_file():
-        yield replace(float_student(kept), name=f"float {name}")
+        yield float_student(kept, f"float {name}")
 
 
 def groups_of_tasks(tasks: Iterable[Task]) -> list[list[Task]]:

@@ -140,19 +140,19 @@ def teacher_embedders(path: Path) -> tuple[M2AE, list[Embedder]]:
     return teacher, rows
 
 
-def int8_student(package: ModelPackage) -> Embedder:
-    """The student that ships, in onnxruntime as the SDK runs it."""
+def int8_student(package: ModelPackage, name: str = STUDENT_INT8) -> Embedder:
+    """A package's student, in onnxruntime as the SDK runs it."""
     encoder = load_encoder(package, "onnx")
     return Embedder(
-        STUDENT_INT8,
+        name,
         "ours",
         "ppg",
         lambda windows: _unit(encoder.run(np.ascontiguousarray(windows.ppg))),
     )
 
 
-def float_student(folder: Path) -> Embedder:
-    """The float student of a distillation folder.
+def float_student(folder: Path, name: str = STUDENT_FLOAT) -> Embedder:
+    """The float student of a distillation folder, or of an ``.npz``.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def float_student(folder: Path) -> Embedder:
     """
     student = load_student(folder)
     return Embedder(
-        STUDENT_FLOAT,
+        name,
         "ours",
         "ppg",
         partial(_student_unit, student),

@@ -436,11 +436,11 @@ def test_another_package_is_a_row_beside_the_first() -> None:
 
     plan = BenchmarkPlan(
         teacher=MODELS_FOLDER / DEFAULT_TEACHER / "teacher.npz",
-        also=(MODELS_FOLDER / DEFAULT_PACKAGE,),
+        also=(DEFAULT_PACKAGE,),
     )
     names = [embedder.name for embedder in plan.models([])[1]]
     assert {STUDENT_INT8, "float student"} <= set(names)
-    assert {"int8 plethprint-micro", "float plethprint-micro"} <= set(names)
+    assert {f"int8 {DEFAULT_PACKAGE}", f"float {DEFAULT_PACKAGE}"} <= set(names)
     assert len(set(names)) == len(names)
 
 
@@ -461,6 +461,7 @@ def test_tasks_of_one_set_stay_together_and_the_longest_goes_first() -> None:
         (["--corpus", "nowhere"], "not a folder"),
         (["--draws", "1"], "--draws"),
         (["--jobs", "0"], "--jobs"),
+        (["--also", "nowhere"], "not a model package"),
         (["--report", "nowhere/at/all.html"], "not a folder"),
         (["--outcomes", "x.csv"], "--outcomes-corpus"),
     ],
