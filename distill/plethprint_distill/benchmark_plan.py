@@ -59,7 +59,7 @@ class BenchmarkPlan:
     student: Path | None = None
     """Of the float row: a distillation folder or .npz; None: the shipped package's own."""
     also: tuple[str, ...] = ()
-    """Further packages, folders or names: rows beside the one that all are compared with."""
+    """Further packages, folders or names: rows beside the one compared with."""
     corpora: tuple[Path, ...] = ()
     cache: Path | None = None
     outcomes: Path | None = None
