@@ -26,7 +26,7 @@ SOAK_ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format picture train bench soak firmware-test clean
+.PHONY: help demo test check format picture train train-mini bench soak firmware-test clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -140,6 +140,18 @@ train: $(TRAIN_VENV)/.train  ## train and quantise the shipped package (hours; r
 	@$(READ_KEY) > $(RUNS)/trusted_keys.json
 	@PLETHPRINT_TRUSTED_KEYS=$(RUNS)/trusted_keys.json $(TRAIN_BIN)/plethprint parity --package $(RUNS)/models/$(STUDENT_PACKAGE)
 	@echo "done: to ship them, copy $(RUNS)/models/* and $(RUNS)/trusted_keys.json to sdk/plethprint/models"
+
+# 2 M windows at four times the operations: about 50 minutes of one core.
+MINI       = --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --student $(RUNS)/mini --preset mini
+MINI_OUT   = $(RUNS)/models/plethprint-mini_v2
+
+train-mini: train  ## distil and quantise the larger student for phones, from the same teacher
+	@echo "==> larger student -> $(RUNS)/mini"
+	@$(DISTILL) distill --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --out $(RUNS)/mini --preset mini --windows 2000000 $(DISTILL_ARGS)
+	@$(DISTILL) handover $(MINI)
+	@$(QUANTIZE) --student $(RUNS)/mini --out $(MINI_OUT) --json > $(RUNS)/mini.json
+	@$(DISTILL) evaluate $(MINI) --teacher-id "$$($(READ_ID) $(RUNS)/teacher.json)" --onnx $(MINI_OUT)/encoder.onnx > $(RUNS)/mini_figures.json
+	@$(QUANTIZE) --student $(RUNS)/mini --out $(MINI_OUT) --json > $(RUNS)/mini.json
 
 clean:  ## remove environments and caches; training runs stay
 	@echo "==> removing $(VENV), build products and caches (runs/ and $(TRAIN_VENV) stay)"
