@@ -22,6 +22,7 @@ from plethprint.errors import TrainingError
 from plethprint_distill.checkpoint import save_teacher
 from plethprint_distill.pretrain import pretrain
 from plethprint_distill.pretrain_config import PretrainConfig
+from plethprint_distill.run_state import read_state
 from plethprint_distill.statistics import Estimate
 from plethprint_distill.teacher_jury import Jury
 from plethprint_distill.windows import WindowSet
@@ -98,8 +99,13 @@ def teacher_sweep(
     Raises
     ------
     TrainingError
-        If there is nobody to judge, or a run of the folder was judged with other settings.
+        If there is nobody to judge, nothing to train, or a run of the folder was begun with
+        other settings.
     """
+    if base.windows < base.batch or any(seed < 0 for seed in seeds):
+        raise TrainingError(
+            f"a run needs at least a batch of {base.batch} windows and a seed from 0 on"
+        )
     jury = Jury(sets)
     _LOGGER.info("people who judge, by pool: %s", jury.people())
     # Seed by seed: a sweep that is stopped has compared everything once before twice.
@@ -123,18 +129,22 @@ def teacher_sweep(
 
 
 def _judged(run: Path, config: PretrainConfig) -> dict[str, Any] | None:
-    """The row of a run that was finished, None where it was not."""
-    path = run / "judged.json"
-    if not path.is_file():
-        return None
-    told: dict[str, Any] = json.loads(path.read_text())
-    if told["config"] != asdict(config):
-        raise TrainingError(
-            f"{run} was judged with other settings ({told['row']['windows']} windows): "
-            "remove it, or name another folder"
-        )
-    row: dict[str, Any] = told["row"]
-    return row
+    """The row of a run that was finished, None where it was not; both are of `config`."""
+    path, told = run / "judged.json", None
+    if path.is_file():
+        told = json.loads(path.read_text())
+        begun = told["config"]
+    else:
+        state = read_state(run / "teacher.pt")
+        begun = asdict(config) if state is None else state["config"]
+    # A training alone would go on with another recipe; half of two would be compared here.
+    for name, value in asdict(config).items():
+        if begun.get(name, value) != value:
+            raise TrainingError(
+                f"{run} was begun with other settings ({name} {begun[name]}, not {value}): "
+                "remove it, or name another folder"
+            )
+    return None if told is None else dict(told["row"])
 
 
 def _write(

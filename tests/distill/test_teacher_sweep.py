@@ -123,6 +123,24 @@ def test_each_run_is_a_row_and_nobody_who_judges_has_trained(
     assert load_teacher(tmp_path / "fingerprint_8_seed0" / "teacher.pt").config.dim == 8
 
 
+def test_a_run_that_was_stopped_does_not_go_on_with_another_recipe(
+    tmp_path: Path, corpora: dict[str, WindowSet]
+) -> None:
+    begun = dataclasses.replace(CONFIG, contrast=0.1)
+    Pretraining(tmp_path / VARIANTS[0].folder(0), corpora, begun).save()
+    with pytest.raises(TrainingError, match=r"contrast 0\.1, not 0\.5"):
+        teacher_sweep(tmp_path, corpora, CONFIG, VARIANTS, progress=False)
+
+
+@pytest.mark.parametrize(("windows", "seeds"), [(15, (0,)), (32, (0, -1))])
+def test_runs_of_nothing_and_seeds_below_zero_are_refused(
+    tmp_path: Path, corpora: dict[str, WindowSet], windows: int, seeds: tuple[int, ...]
+) -> None:
+    config = dataclasses.replace(CONFIG, windows=windows)
+    with pytest.raises(TrainingError, match="a batch of 16 windows"):
+        teacher_sweep(tmp_path, corpora, config, VARIANTS, seeds=seeds, progress=False)
+
+
 def test_a_run_without_people_who_judge_is_refused(sets: dict[str, WindowSet]) -> None:
     with pytest.raises(TrainingError, match="needs bidmc"):
         Jury({"virtual": sets["virtual"]})
