@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 from bumble.core import UUID
-from bumble.gatt import Characteristic, Service
+from bumble.gatt import Service
 
 from plethprint.ble.standard_services import (
     HEART_RATE_MEASUREMENT_UUID,
     HEART_RATE_UUID,
     HeartRateMeasurement,
 )
+from plethprint_sim.gatt import notified
 from plethprint_sim.sampling import Sampling
 
 __all__ = ["HeartRate", "HeartRateService"]
@@ -25,12 +26,7 @@ class HeartRateService(Service):
     """Service 0x180D with its measurement."""
 
     def __init__(self) -> None:
-        self.measurement: Characteristic[bytes] = Characteristic(
-            UUID(HEART_RATE_MEASUREMENT_UUID),
-            Characteristic.Properties.NOTIFY,
-            Characteristic.Permissions(0),
-            b"",
-        )
+        self.measurement = notified(HEART_RATE_MEASUREMENT_UUID)
         """Heart rate out."""
         super().__init__(UUID(HEART_RATE_UUID), [self.measurement])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -12,34 +12,20 @@ import pytest
 
 pytest.importorskip("bumble", reason="needs the `sim` extra")
 
+from live_session import WALL_S, first, session
+
 from plethprint.ble import open_profile as profile
 from plethprint.errors import LinkLostError, ProtocolError
 from plethprint.fingerprint import Fingerprint
 from plethprint.fingerprinter import Fingerprinter
 from plethprint.package import ModelPackage
-from plethprint.session import Backoff, Wearable, connect
+from plethprint.session import Wearable
 from plethprint_sim import WearerStream
 from plethprint_sim.wearable import VirtualWearable
 from plethprint_sim.world import VirtualWorld
 
 RATE_HZ = 125.0
-EPOCH_S = 1.7e9
 Play = Callable[..., Any]
-
-
-def session(world: VirtualWorld, **options: Any) -> Any:
-    loop = asyncio.get_running_loop()
-    defaults = {"backoff": Backoff(seed=1), "wall_clock": lambda: EPOCH_S + loop.time()}
-    return connect(backend=world.backend, **{**defaults, **options})
-
-
-async def first(n: int, prints: AsyncIterator[Fingerprint]) -> list[Fingerprint]:
-    taken: list[Fingerprint] = []
-    async for fingerprint in prints:
-        taken.append(fingerprint)
-        if len(taken) == n:
-            break
-    return taken
 
 
 def test_the_wearables_own_fingerprints_are_those_of_the_recording(
@@ -65,7 +51,7 @@ def test_the_wearables_own_fingerprints_are_those_of_the_recording(
     for ours, theirs in zip(prints, recorded, strict=False):
         np.testing.assert_array_equal(ours.vector, theirs.vector)
         assert (ours.model, ours.quality) == (package.model_id, theirs.quality)
-        assert ours.start == pytest.approx(EPOCH_S + began_s + theirs.start, abs=0.1)
+        assert ours.start == pytest.approx(WALL_S + began_s + theirs.start, abs=0.1)
     assert (stats.device_fingerprints, stats.decode_errors, stats.frames) == (4, 0, 0)
 
 

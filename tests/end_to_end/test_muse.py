@@ -6,16 +6,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("bumble", reason="needs the `sim` extra")
+
+from live_session import assert_true_samples, session, taken
 
 from plethprint.ble.info import ChannelKind
 from plethprint.block import Block, GapCause
 from plethprint.errors import ControlError, ProtocolError
 from plethprint.package import ModelPackage
-from plethprint.session import Backoff, Wearable, connect, scan
+from plethprint.session import Wearable, scan
 from plethprint_sim import Wearer, WearerStream
 from plethprint_sim.personalities.muse import VirtualMuse
 from plethprint_sim.world import VirtualWorld
@@ -23,46 +24,6 @@ from plethprint_sim.world import VirtualWorld
 Play = Callable[..., Any]
 
 SOURCE = WearerStream(Wearer(), seed=7, sample_rate_hz=64.0)
-
-
-def session(world: VirtualWorld, **options: Any) -> Any:
-    loop = asyncio.get_running_loop()
-    defaults = {"backoff": Backoff(seed=1), "wall_clock": lambda: 1.7e9 + loop.time()}
-    return connect(backend=world.backend, **{**defaults, **options})
-
-
-async def taken(stream: Any, seconds: float) -> list[Any]:
-    """What an async iterator gives within so many seconds."""
-    got: list[Any] = []
-
-    async def take() -> None:
-        async for item in stream:
-            got.append(item)
-
-    task = asyncio.ensure_future(take())
-    done, _ = await asyncio.wait({task}, timeout=seconds)
-    task.cancel()
-    if done:
-        task.result()
-    await asyncio.wait({task})
-    return got
-
-
-def assert_true_samples(blocks: list[Block], device: VirtualMuse) -> None:
-    """Every sample of one epoch is what the converter gave, where it gave it."""
-    last = blocks[-1]
-    truth = device.optics.counts(0, 4000)
-    head = blocks[0].samples
-    hits = [
-        at
-        for at in range(len(truth) - len(head))
-        if np.array_equal(truth[at : at + len(head), : head.shape[1]], head)
-    ]
-    assert len(hits) == 1, last
-    for block in blocks:
-        at = block.index - blocks[0].index + hits[0]
-        expected = truth[at : at + len(block.samples), : head.shape[1]]
-        np.testing.assert_array_equal(block.samples, expected)
 
 
 def test_a_muse_is_recognised_and_its_samples_are_in_the_right_place(
@@ -81,7 +42,7 @@ def test_a_muse_is_recognised_and_its_samples_are_in_the_right_place(
     wearable, blocks, prints = play(scenario, wearable=device, packet_error=0.1)
     kinds = [channel.kind for channel in wearable._stream.format.channels]
     assert kinds == [ChannelKind.AMBIENT, ChannelKind.INFRARED, ChannelKind.RED]
-    assert_true_samples(blocks, device)
+    assert_true_samples(blocks, device.optics)
     assert wearable.stats.missing_samples == wearable.stats.decode_errors == 0
     assert len(prints) == 4
     assert all(fp.missing == 0.0 and fp.heart_rate_bpm for fp in prints)
@@ -121,7 +82,7 @@ def test_an_overflow_in_the_headband_is_counted_by_its_counter(play: Play) -> No
             return wearable, await taking
 
     wearable, blocks = play(scenario, wearable=device)
-    assert_true_samples(blocks, device)
+    assert_true_samples(blocks, device.optics)
     stats = wearable.stats
     assert 40 < stats.lost_samples == stats.missing_samples < 3 * 64
     last = blocks[-1]
@@ -146,8 +107,8 @@ def test_what_a_lost_link_cost_is_not_to_be_known_and_not_made_up(play: Play) ->
     stats = wearable.stats
     assert stats.reconnects == stats.device_resets == 1
     assert stats.missing_samples == 0  # none that could be counted
-    assert_true_samples([block for block in blocks if block.epoch == 0], device)
-    assert_true_samples([block for block in blocks if block.epoch == 1], device)
+    assert_true_samples([block for block in blocks if block.epoch == 0], device.optics)
+    assert_true_samples([block for block in blocks if block.epoch == 1], device.optics)
 
 
 def test_a_muse_has_no_fourth_channel(play: Play) -> None:

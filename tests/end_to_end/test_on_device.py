@@ -16,6 +16,8 @@ import pytest
 
 pytest.importorskip("bumble", reason="needs the `sim` extra")
 
+from live_session import first, session
+
 from plethprint.ble import open_profile as profile
 from plethprint.cli.app import run
 from plethprint.cli.sinks import LogSink
@@ -31,7 +33,7 @@ from plethprint.fingerprint import Fingerprint
 from plethprint.fingerprinter import Fingerprinter
 from plethprint.firmware_check import FirmwareCheck
 from plethprint.package import ModelPackage
-from plethprint.session import Backoff, connect
+from plethprint.session import Backoff
 from plethprint.signal import windows_of
 from plethprint.store import FingerprintStore, StoredFingerprint
 from plethprint_quantize.firmware import write_pack
@@ -43,7 +45,6 @@ from plethprint_sim.wearable import VirtualWearable
 from plethprint_sim.world import VirtualWorld
 
 RATE_HZ = 125.0
-EPOCH_S = 1.7e9
 Play = Callable[..., Any]
 
 
@@ -93,21 +94,6 @@ def made_of(pack: Path, built_once: None) -> Callable[..., VirtualWearable]:
         return made
 
     return make
-
-
-def session(world: VirtualWorld, **options: Any) -> Any:
-    loop = asyncio.get_running_loop()
-    defaults = {"backoff": Backoff(seed=1), "wall_clock": lambda: EPOCH_S + loop.time()}
-    return connect(backend=world.backend, **{**defaults, **options})
-
-
-async def first(n: int, prints: AsyncIterator[Fingerprint]) -> list[Fingerprint]:
-    taken: list[Fingerprint] = []
-    async for fingerprint in prints:
-        taken.append(fingerprint)
-        if len(taken) == n:
-            break
-    return taken
 
 
 async def drain(blocks: AsyncIterator[Any]) -> None:

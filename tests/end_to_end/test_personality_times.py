@@ -14,8 +14,9 @@ import pytest
 
 pytest.importorskip("bumble", reason="needs the `sim` extra")
 
+from live_session import placed, session, taken
+
 from plethprint.block import Block
-from plethprint.session import Backoff, connect
 from plethprint_sim import Wearer, WearerStream
 from plethprint_sim.personalities import PERSONALITIES, virtual_wearable
 from plethprint_sim.world import VirtualWorld
@@ -34,30 +35,14 @@ def test_samples_are_timed_as_well_as_the_wearable_lets(
     rate_hz = PERSONALITIES[personality].sample_rate_hz
     source = WearerStream(Wearer(), seed=7, sample_rate_hz=rate_hz)
     device: Any = virtual_wearable(personality, source, clock_error_ppm=50.0)
-    blocks: list[Block] = []
 
     async def scenario(world: VirtualWorld) -> np.ndarray:
-        loop = asyncio.get_running_loop()
-        options = {"backoff": Backoff(seed=1), "wall_clock": loop.time}
-        async with connect(backend=world.backend, **options) as wearable:
-
-            async def take() -> None:
-                async for block in wearable.frames():
-                    blocks.append(block)
-
-            taking = asyncio.ensure_future(take())
-            await asyncio.sleep(SECONDS)
-            taking.cancel()
-            await asyncio.wait({taking})
+        clock = asyncio.get_running_loop().time
+        async with session(world, wall_clock=clock) as wearable:
+            blocks: list[Block] = await taken(wearable.frames(), SECONDS)
         sampling = device.device_firmware.sampling
         optics = device.optics() if callable(device.optics) else device.optics
-        truth = optics.counts(0, 2000)
-        head = np.concatenate([block.samples for block in blocks[:6]])
-        first = next(
-            at
-            for at in range(len(truth) - len(head))
-            if np.array_equal(truth[at : at + len(head)], head)
-        )
+        first, _ = placed(blocks, optics)
         settled = [b for b in blocks if b.index > SETTLED_S * sampling.rate_hz]
         return np.array(
             [

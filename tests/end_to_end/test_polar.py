@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("bumble", reason="needs the `sim` extra")
 
+from live_session import assert_true_samples, session, taken
+
 from plethprint.ble import polar_profile as pmd
 from plethprint.ble.info import ChannelKind
 from plethprint.ble.polar_driver import PolarDriver
@@ -19,7 +21,7 @@ from plethprint.block import Block, GapCause
 from plethprint.errors import ControlError, ProtocolError
 from plethprint.live_fingerprints import LiveFingerprint
 from plethprint.package import ModelPackage
-from plethprint.session import Backoff, Wearable, connect, scan
+from plethprint.session import Wearable, scan
 from plethprint_sim import Wearer, WearerStream
 from plethprint_sim.advertisement import advertisement
 from plethprint_sim.personalities.polar import VirtualPolar
@@ -31,51 +33,6 @@ Play = Callable[..., Any]
 @functools.cache
 def worn(rate_hz: float) -> WearerStream:
     return WearerStream(Wearer(), seed=7, sample_rate_hz=float(rate_hz))
-
-
-def session(world: VirtualWorld, **options: Any) -> Any:
-    loop = asyncio.get_running_loop()
-    defaults = {"backoff": Backoff(seed=1), "wall_clock": lambda: 1.7e9 + loop.time()}
-    return connect(backend=world.backend, **{**defaults, **options})
-
-
-async def taken(stream: Any, seconds: float) -> list[Any]:
-    """What an async iterator gives within so many seconds."""
-    got: list[Any] = []
-
-    async def take() -> None:
-        async for item in stream:
-            got.append(item)
-
-    task = asyncio.ensure_future(take())
-    done, _ = await asyncio.wait({task}, timeout=seconds)
-    task.cancel()
-    if done:
-        task.result()
-    await asyncio.wait({task})
-    return got
-
-
-def offset_of(blocks: list[Block], truth: np.ndarray) -> int:
-    """Index on the device of the stream's first sample."""
-    first = blocks[0].samples
-    hits = [
-        at
-        for at in range(len(truth) - len(first))
-        if np.array_equal(truth[at : at + len(first)], first)
-    ]
-    assert len(hits) == 1
-    return hits[0]
-
-
-def assert_true_samples(blocks: list[Block], wearable: VirtualPolar, rate_hz: int) -> None:
-    """Every sample is what the converter gave, where it gave it."""
-    last = blocks[-1]
-    truth = wearable.optics(rate_hz).counts(0, last.index + len(last.samples) + 400)
-    offset = offset_of(blocks, truth)
-    for block in blocks:
-        at = block.index - blocks[0].index + offset
-        np.testing.assert_array_equal(block.samples, truth[at : at + len(block.samples)])
 
 
 def test_a_verity_sense_is_recognised_and_its_samples_are_in_the_right_place(
@@ -95,7 +52,7 @@ def test_a_verity_sense_is_recognised_and_its_samples_are_in_the_right_place(
             return wearable, blocks, await prints
 
     wearable, blocks, prints = play(scenario, wearable=device)
-    assert_true_samples(blocks, device, 55)
+    assert_true_samples(blocks, device.optics(55))
     stats = wearable.stats
     assert stats.samples == sum(len(block.samples) for block in blocks)
     assert stats.samples == pytest.approx(31 * 55, abs=45)
@@ -137,7 +94,7 @@ def test_the_other_models_stream_too(
     wearable, blocks = play(scenario, wearable=device)
     assert wearable.sample_rate_hz == rate_hz
     assert blocks[0].samples.shape[1] == columns
-    assert_true_samples(blocks, device, rate_hz)
+    assert_true_samples(blocks, device.optics(rate_hz))
     assert wearable.stats.missing_samples == 0
 
 
@@ -152,7 +109,7 @@ def test_a_rate_of_sdk_mode_switches_it_on_and_off(play: Play) -> None:
 
     wearable, blocks = play(scenario, wearable=device)
     assert wearable.sample_rate_hz == 135.0
-    assert_true_samples(blocks, device, 135)
+    assert_true_samples(blocks, device.optics(135))
 
     async def too_fast(world: VirtualWorld) -> None:
         async with session(world, sample_rate_hz=500.0) as wearable:
@@ -170,7 +127,7 @@ def test_a_rate_off_the_nominal_one_and_packet_errors_lose_nothing(play: Play) -
             return wearable, await taken(wearable.frames(), 120.0)
 
     wearable, blocks = play(scenario, wearable=device, packet_error=0.3)
-    assert_true_samples(blocks, device, 55)
+    assert_true_samples(blocks, device.optics(55))
     stats = wearable.stats
     assert stats.missing_samples == 0
     assert stats.clock_drift_ppm == pytest.approx(-200.0, abs=25.0)
@@ -189,7 +146,7 @@ def test_frames_that_the_device_had_no_room_for_are_counted_by_its_clock(
             return wearable, await taking
 
     wearable, blocks = play(scenario, wearable=device)
-    assert_true_samples(blocks, device, 55)
+    assert_true_samples(blocks, device.optics(55))
     stats = wearable.stats
     assert 40 < stats.lost_samples == stats.missing_samples < 3 * 55
     assert sum(block.gap.samples for block in blocks if block.gap) == stats.missing_samples
@@ -216,7 +173,7 @@ def test_a_lost_link_is_a_gap_as_long_as_the_device_says(play: Play) -> None:
     (gap,) = [block.gap for block in blocks if block.gap is not None]
     assert gap.cause is GapCause.LINK
     assert gap.samples == stats.link_gap_samples > 5 * 55
-    assert_true_samples(blocks, device, 55)  # across the gap too
+    assert_true_samples(blocks, device.optics(55))  # across the gap too
 
 
 def test_a_stream_left_behind_is_started_anew(play: Play) -> None:
@@ -235,7 +192,7 @@ def test_a_stream_left_behind_is_started_anew(play: Play) -> None:
             assert refused.value.status == pmd.PmdStatus.ERROR_ALREADY_IN_STATE
             return await taken(wearable.frames(), 5.0)
 
-    assert_true_samples(play(scenario, wearable=device), device, 55)
+    assert_true_samples(play(scenario, wearable=device), device.optics(55))
 
 
 def test_an_mtu_too_small_for_a_sample_is_refused_by_name(play: Play) -> None:

@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("bumble", reason="needs the `sim` extra")
+
+from live_session import assert_true_samples, session, taken
 
 from plethprint.ble.info import ChannelKind
 from plethprint.block import Block, GapCause
 from plethprint.errors import LinkTimeoutError, ProtocolError, SampleRateError
 from plethprint.package import ModelPackage
-from plethprint.session import Backoff, Wearable, connect, scan
+from plethprint.session import Wearable, scan
 from plethprint_sim import Wearer, WearerStream
-from plethprint_sim.optics import Optics
 from plethprint_sim.personalities.colmi import VirtualColmi
 from plethprint_sim.personalities.openring import VirtualOpenRing
 from plethprint_sim.world import VirtualWorld
@@ -25,44 +25,6 @@ from plethprint_sim.world import VirtualWorld
 Play = Callable[..., Any]
 
 SOURCE = WearerStream(Wearer(), seed=7, sample_rate_hz=25.0)
-
-
-def session(world: VirtualWorld, **options: Any) -> Any:
-    loop = asyncio.get_running_loop()
-    defaults = {"backoff": Backoff(seed=1), "wall_clock": lambda: 1.7e9 + loop.time()}
-    return connect(backend=world.backend, **{**defaults, **options})
-
-
-async def taken(stream: Any, seconds: float) -> list[Any]:
-    """What an async iterator gives within so many seconds."""
-    got: list[Any] = []
-
-    async def take() -> None:
-        async for item in stream:
-            got.append(item)
-
-    task = asyncio.ensure_future(take())
-    done, _ = await asyncio.wait({task}, timeout=seconds)
-    task.cancel()
-    if done:
-        task.result()
-    await asyncio.wait({task})
-    return got
-
-
-def assert_true_samples(blocks: list[Block], optics: Optics) -> None:
-    """Every sample is what the converter gave, where it gave it."""
-    truth = optics.counts(0, 2500)
-    head = np.concatenate([block.samples for block in blocks[:5]])
-    hits = [
-        at
-        for at in range(len(truth) - len(head))
-        if np.array_equal(truth[at : at + len(head)], head)
-    ]
-    assert len(hits) == 1
-    for block in blocks:
-        at = block.index - blocks[0].index + hits[0]
-        np.testing.assert_array_equal(block.samples, truth[at : at + len(block.samples)])
 
 
 def test_an_openring_is_recognised_and_its_samples_are_in_the_right_place(

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("bumble", reason="needs the `sim` extra")
 
 from bumble.keys import MemoryKeyStore
+from live_session import session, stopped_after, taken
 
 import plethprint
 from plethprint.ble import open_profile as profile
@@ -35,7 +36,7 @@ from plethprint.errors import (
 from plethprint.fingerprinter import Fingerprinter
 from plethprint.live_fingerprints import LiveFingerprint
 from plethprint.package import ModelPackage
-from plethprint.session import Backoff, Wearable, connect, scan
+from plethprint.session import Wearable, scan
 from plethprint.signal import PPG
 from plethprint_sim import WearerStream
 from plethprint_sim.central import just_works
@@ -46,46 +47,16 @@ RATE_HZ = 125.0
 Play = Callable[..., Any]
 
 
-def session(world: VirtualWorld, **options: Any) -> Any:
-    """`connect`, repeatable: chance and wall clock come from the virtual world."""
-    loop = asyncio.get_running_loop()
-    defaults = {"backoff": Backoff(seed=1), "wall_clock": lambda: 1.7e9 + loop.time()}
-    return connect(backend=world.backend, **{**defaults, **options})
-
-
 async def blocks_for(wearable: Wearable, seconds: float) -> list[Block]:
     """All blocks that arrive within so many seconds."""
-    blocks: list[Block] = []
-
-    async def take() -> None:
-        async for block in wearable.frames():
-            blocks.append(block)
-
-    await stopped_after(seconds, take())
-    return blocks
-
-
-async def stopped_after(seconds: float, work: Any) -> None:
-    task = asyncio.ensure_future(work)
-    done, _ = await asyncio.wait({task}, timeout=seconds)
-    task.cancel()
-    if done:
-        task.result()
-    await asyncio.wait({task})
+    return await taken(wearable.frames(), seconds)
 
 
 async def prints_for(
     wearable: Wearable, seconds: float, hop_s: float = 5.0
 ) -> list[LiveFingerprint]:
     """All fingerprints that arrive within so many seconds."""
-    prints: list[LiveFingerprint] = []
-
-    async def take() -> None:
-        async for fingerprint in wearable.fingerprints(hop_s):
-            prints.append(fingerprint)
-
-    await stopped_after(seconds, take())
-    return prints
+    return await taken(wearable.fingerprints(hop_s), seconds)
 
 
 def assert_true_samples(blocks: list[Block], source: WearerStream) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 pytest.importorskip("bumble", reason="needs the `sim` extra")
 
-from plethprint.session import Backoff, Wearable, connect
+from live_session import WALL_S, session
+
+from plethprint.session import Wearable
 from plethprint.stream_clock import align
 from plethprint.stream_statistics import StreamStatistics
 from plethprint_sim import virtual_time
@@ -18,7 +20,6 @@ from plethprint_sim.wearable import VirtualWearable
 from plethprint_sim.world import VirtualWorld
 
 RATE_HZ = 125.0
-WALL_S = 1.7e9
 
 
 class Ramp:
@@ -32,12 +33,6 @@ class Ramp:
 
 def worn(ppm: float, name: str = "pleth-01") -> VirtualWearable:
     return VirtualWearable(Ramp(), name=name, clock_error_ppm=ppm, buffer_s=5.0)
-
-
-def session(world: VirtualWorld, **options: Any) -> Any:
-    loop = asyncio.get_running_loop()
-    defaults = {"backoff": Backoff(seed=1), "wall_clock": lambda: WALL_S + loop.time()}
-    return connect(backend=world.backend, **{**defaults, **options})
 
 
 def watched(

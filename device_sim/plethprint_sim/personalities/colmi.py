@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from bumble.device import Connection
 
 from plethprint.ble import colmi_profile as colmi
 from plethprint.errors import ControlError
 from plethprint_sim.accelerometer import Accelerometer
-from plethprint_sim.advertisement import advertisement
 from plethprint_sim.device_clock import DeviceClock
-from plethprint_sim.heart_rate import HeartRate
-from plethprint_sim.link_pump import LinkPump, Output
+from plethprint_sim.gatt import RequestService
+from plethprint_sim.link_pump import Output
 from plethprint_sim.optics import Optics
-from plethprint_sim.peripheral import Peripheral
-from plethprint_sim.personalities.openring import RingService
-from plethprint_sim.sampling import Sampling
+from plethprint_sim.plain_peripheral import PlainFirmware, PlainLink, PlainPeripheral
 from plethprint_sim.sensor import PpgSource, SampleBlock
 
 __all__ = ["ColmiFirmware", "VirtualColmi"]
@@ -28,32 +23,18 @@ _BITS = 16
 _PACKETS_KEPT = 8
 
 
-class ColmiFirmware:
+class ColmiFirmware(PlainFirmware):
     """Readings of a ring, from power-on to power-off; what finds no room is gone."""
 
     def __init__(self, optics: Optics, clock: DeviceClock) -> None:
-        self.on_output: Callable[[], None] = lambda: None
-        self.sampling = Sampling(
-            optics,
-            clock,
-            bits=_BITS + 1,  # counts are unsigned
-            block_s=1.0 / optics.sample_rate_hz,
-            on_block=self._on_block,
-            on_end=self._halt,
-        )
-        """Its front end."""
+        # Counts are unsigned.
+        block_s = 1.0 / optics.sample_rate_hz
+        super().__init__(optics, clock, bits=_BITS + 1, block_s=block_s)
         self._accelerometer = Accelerometer(
             optics, optics.sample_rate_hz, counts_per_g=colmi.COLMI_COUNTS_PER_G
         )
         self._packets: deque[bytes] = deque(maxlen=_PACKETS_KEPT)
-        self._is_streaming = False
-        self._from = 0
         self._most = self._least = 0
-
-    @property
-    def is_streaming(self) -> bool:
-        """Whether it sends raw readings."""
-        return self._is_streaming
 
     def obey(self, value: bytes) -> None:
         """Carry out a command; what is none is ignored, as the ring does."""
@@ -62,9 +43,8 @@ class ColmiFirmware:
         except ControlError:
             return
         if command.startswith(colmi.COLMI_START):
-            self._from = self.sampling.switch_on(asyncio.get_running_loop().time())
+            self._begin()
             self._most, self._least = 0, 0xFFFF
-            self._is_streaming = True
         elif command.startswith(colmi.COLMI_STOP):
             self.switch_off()
 
@@ -74,12 +54,8 @@ class ColmiFirmware:
 
     def switch_off(self) -> None:
         """Send no more; the clocks run on."""
-        self._halt()
+        super().switch_off()
         self._packets.clear()
-        self.sampling.switch_off()
-
-    def _halt(self) -> None:
-        self._is_streaming = False
 
     def _on_block(self, block: SampleBlock) -> None:
         if block.first_index < self._from:
@@ -96,13 +72,15 @@ class ColmiFirmware:
         self.on_output()
 
 
-class VirtualColmi(Peripheral):
+class VirtualColmi(PlainPeripheral[RequestService, ColmiFirmware]):
     """A Colmi ring, and the SIG's usual services beside.
 
     Parameters
     ----------
     source : PpgSource
         What its sensor sees.
+    name : str
+        Advertised name.
     keep_every : int
         Samples of the source from one reading to the next: 6 of 25 Hz are the modified
         firmware's four a second, 25 the maker's one a second.
@@ -116,6 +94,7 @@ class VirtualColmi(Peripheral):
         self,
         source: PpgSource,
         *,
+        name: str = "R02_0A1B",
         keep_every: int = 6,
         polarity: int = -1,
         **options: Any,
@@ -124,63 +103,34 @@ class VirtualColmi(Peripheral):
             source, gains=(1.0,), bits=_BITS + 1, polarity=polarity, keep_every=keep_every
         )
         """What the converter gives: the truth to which a received stream is held."""
-        name = options.pop("name", "R02_0A1B")
         super().__init__(
             source,
             name=name,
-            advertisement=advertisement(name, ()),
+            services=(),
             manufacturer="Colmi",
             model_number="virtual R02",
             **options,
         )
 
-    @property
-    def device_firmware(self) -> ColmiFirmware:
-        """The running firmware.
-
-        Raises
-        ------
-        RuntimeError
-            The wearable is not switched on.
-        """
-        return cast("ColmiFirmware", self._booted())
-
     def _boot(self, clock: DeviceClock) -> ColmiFirmware:
         return ColmiFirmware(self.optics, clock)
 
-    def _service(self) -> RingService:
-        return RingService(
+    def _service(self) -> RequestService:
+        return RequestService(
             colmi.COLMI_SERVICE_UUID,
             colmi.COLMI_WRITE_UUID,
             colmi.COLMI_NOTIFY_UUID,
-            lambda link, value: cast("ColmiLink", self._pump_of(link)).on_write(value),
+            self._on_write,
         )
 
     def _link(self, connection: Connection) -> ColmiLink:
-        service = cast("RingService", self._own_service)
-        return ColmiLink(connection, service, self.device_firmware, self._heart_rate)
+        return ColmiLink(
+            connection, self._attributes, self.device_firmware, self._heart_rate
+        )
 
 
-class ColmiLink(LinkPump):
+class ColmiLink(PlainLink[RequestService, ColmiFirmware]):
     """One host of a virtual Colmi ring."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        service: RingService,
-        firmware: ColmiFirmware,
-        heart_rate: HeartRate,
-    ) -> None:
-        self._service = service
-        self._firmware = firmware
-        super().__init__(connection, heart_rate)
-        firmware.on_output = self.wake
-
-    def close(self) -> None:
-        """Let go of a link that is gone; the ring stops."""
-        super().close()
-        self._firmware.on_output = lambda: None
-        self._firmware.switch_off()
 
     def on_write(self, value: bytes) -> None:
         """Take a command."""

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from bumble.core import UUID
 from bumble.device import Connection
-from bumble.gatt import Characteristic, CharacteristicValue, Service
 
 from plethprint.ble import openring_profile as ring
 from plethprint.ble.frame import longest_value
 from plethprint.errors import ControlError
 from plethprint_sim.accelerometer import Accelerometer
-from plethprint_sim.advertisement import advertisement
 from plethprint_sim.device_clock import DeviceClock
-from plethprint_sim.heart_rate import HeartRate
-from plethprint_sim.link_pump import LinkPump, Output
+from plethprint_sim.gatt import RequestService
+from plethprint_sim.link_pump import Output
 from plethprint_sim.optics import Optics
-from plethprint_sim.peripheral import Peripheral
-from plethprint_sim.sampling import Sampling
+from plethprint_sim.plain_peripheral import PlainFirmware, PlainLink, PlainPeripheral
 from plethprint_sim.sensor import PpgSource, SampleBlock
 from plethprint_sim.transmit_buffer import TransmitBuffer
 
@@ -34,35 +28,20 @@ _SET_ON_2025_01_01_S = 1_735_689_600  # Unix time to which its clock was set
 _COUNTS_PER_G = 4096.0  # no host knows it
 
 
-class OpenRingFirmware:
+class OpenRingFirmware(PlainFirmware):
     """Requests, counter, clock and buffer of a ring, from power-on to power-off."""
 
     def __init__(self, optics: Optics, clock: DeviceClock, buffer_s: float) -> None:
-        self.on_output: Callable[[], None] = lambda: None
-        self._clock = clock
-        self.sampling = Sampling(
-            optics,
-            clock,
-            bits=_BITS + 1,  # counts are unsigned
-            block_s=_FRAME_SAMPLES / ring.RING_RATE_HZ,
-            on_block=self._on_block,
-            on_end=self._halt,
-        )
-        """Its front end."""
+        # Counts are unsigned.
+        block_s = _FRAME_SAMPLES / ring.RING_RATE_HZ
+        super().__init__(optics, clock, bits=_BITS + 1, block_s=block_s)
         self._accelerometer = Accelerometer(
             optics, optics.sample_rate_hz, counts_per_g=_COUNTS_PER_G
         )
         self._buffer = TransmitBuffer[bytes](round(buffer_s * ring.RING_RATE_HZ))
-        self._is_streaming = False
-        self._from = 0
         self._sequence = 0
         self._longest = 0
         self._frame_id = 0
-
-    @property
-    def is_streaming(self) -> bool:
-        """Whether it measures."""
-        return self._is_streaming
 
     def answer(self, value: bytes, mtu: int) -> bytes | None:
         """Carry out a request; return the response, None when there is none."""
@@ -77,7 +56,7 @@ class OpenRingFirmware:
         self._frame_id = request.frame_id
         self._sequence = 0
         self._buffer.clear()
-        self._from = self.sampling.switch_on(asyncio.get_running_loop().time())
+        self._begin()
         self._is_streaming = request.tells_samples
         # How far it is, in percent.
         return (
@@ -91,12 +70,8 @@ class OpenRingFirmware:
 
     def switch_off(self) -> None:
         """Stop; the clocks run on."""
-        self._halt()
+        super().switch_off()
         self._buffer.clear()
-        self.sampling.switch_off()
-
-    def _halt(self) -> None:
-        self._is_streaming = False
 
     def _on_block(self, block: SampleBlock) -> None:
         late = max(0, self._from - block.first_index)
@@ -124,13 +99,15 @@ class OpenRingFirmware:
         self._buffer.put(frame, samples=len(counts), size_bytes=len(frame))
 
 
-class VirtualOpenRing(Peripheral):
+class VirtualOpenRing(PlainPeripheral[RequestService, OpenRingFirmware]):
     """A ring as the OpenRing app knows it, and the SIG's usual services beside.
 
     Parameters
     ----------
     source : PpgSource
         What its sensor sees, at 25 Hz.
+    name : str
+        Advertised name.
     polarity : {1, -1}
         -1 for raw reflectance: the more blood, the fewer counts.
     buffer_s : float
@@ -148,6 +125,7 @@ class VirtualOpenRing(Peripheral):
         self,
         source: PpgSource,
         *,
+        name: str = "Ring-01",
         polarity: int = -1,
         buffer_s: float = 2.0,
         **options: Any,
@@ -159,88 +137,35 @@ class VirtualOpenRing(Peripheral):
         self._buffer_s = buffer_s
         self.optics = Optics(source, gains=_GAINS, bits=_BITS + 1, polarity=polarity)
         """What the converter gives: the truth to which a received stream is held."""
-        name = options.pop("name", "Ring-01")
         super().__init__(
             source,
             name=name,
-            advertisement=advertisement(name, (ring.RING_SERVICE_UUID,)),
+            services=(ring.RING_SERVICE_UUID,),
             model_number="virtual OpenRing",
             **options,
         )
 
-    @property
-    def device_firmware(self) -> OpenRingFirmware:
-        """The running firmware.
-
-        Raises
-        ------
-        RuntimeError
-            The wearable is not switched on.
-        """
-        return cast("OpenRingFirmware", self._booted())
-
     def _boot(self, clock: DeviceClock) -> OpenRingFirmware:
         return OpenRingFirmware(self.optics, clock, self._buffer_s)
 
-    def _service(self) -> RingService:
-        return RingService(
+    def _service(self) -> RequestService:
+        return RequestService(
             ring.RING_SERVICE_UUID,
             ring.RING_WRITE_UUID,
             ring.RING_NOTIFY_UUID,
-            lambda link, value: cast("OpenRingLink", self._pump_of(link)).on_write(value),
+            self._on_write,
         )
 
     def _link(self, connection: Connection) -> OpenRingLink:
-        service = cast("RingService", self._own_service)
-        return OpenRingLink(connection, service, self.device_firmware, self._heart_rate)
-
-
-class RingService(Service):
-    """One characteristic in, one out, as most rings have it."""
-
-    def __init__(
-        self,
-        service_uuid: str,
-        write_uuid: str,
-        notify_uuid: str,
-        on_write: Callable[[Connection, bytes], None],
-    ) -> None:
-        properties, permissions = Characteristic.Properties, Characteristic.Permissions
-        self.requests: Characteristic[bytes] = Characteristic(
-            UUID(write_uuid),
-            properties.WRITE | properties.WRITE_WITHOUT_RESPONSE,
-            permissions.WRITEABLE,
-            CharacteristicValue(write=on_write),
+        return OpenRingLink(
+            connection, self._attributes, self.device_firmware, self._heart_rate
         )
-        """Requests in."""
-        self.notes: Characteristic[bytes] = Characteristic(
-            UUID(notify_uuid), properties.NOTIFY, permissions(0), b""
-        )
-        """Responses and samples out."""
-        super().__init__(UUID(service_uuid), [self.requests, self.notes])
 
 
-class OpenRingLink(LinkPump):
+class OpenRingLink(PlainLink[RequestService, OpenRingFirmware]):
     """One host of a virtual ring."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        service: RingService,
-        firmware: OpenRingFirmware,
-        heart_rate: HeartRate,
-    ) -> None:
-        self._service = service
-        self._firmware = firmware
-        self._response: bytes | None = None
-        super().__init__(connection, heart_rate)
-        firmware.on_output = self.wake
-
-    def close(self) -> None:
-        """Let go of a link that is gone; the ring stops."""
-        super().close()
-        self._firmware.on_output = lambda: None
-        self._firmware.switch_off()
+    _response: bytes | None = None
 
     def on_write(self, value: bytes) -> None:
         """Take a request."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from bumble.core import UUID
 from bumble.device import Connection
@@ -12,17 +12,16 @@ from bumble.gatt import Characteristic, CharacteristicValue, Service
 from plethprint.ble import polar_profile as pmd
 from plethprint.ble.frame import longest_value
 from plethprint.ble.standard_services import HEART_RATE_UUID, sig_uuid
-from plethprint_sim.advertisement import advertisement
 from plethprint_sim.device_clock import DeviceClock
-from plethprint_sim.heart_rate import HeartRate
-from plethprint_sim.link_pump import LinkPump, Output
+from plethprint_sim.gatt import OnWrite, characteristic, notified
+from plethprint_sim.link_pump import Output
 from plethprint_sim.optics import Optics
-from plethprint_sim.peripheral import Peripheral
 from plethprint_sim.personalities.polar_firmware import (
     PolarFirmware,
     PolarModel,
     SourceOfRate,
 )
+from plethprint_sim.plain_peripheral import PlainLink, PlainPeripheral
 from plethprint_sim.sensor import PpgSource
 
 __all__ = ["MODELS", "VirtualPolar"]
@@ -38,7 +37,25 @@ MODELS = {
 _GAINS = (0.92, 0.84, 1.0)
 
 
-class VirtualPolar(Peripheral):
+class PmdService(Service):
+    """The two characteristics of PMD."""
+
+    def __init__(self, features: set[pmd.PmdMeasurement], on_control: OnWrite) -> None:
+        properties, permissions = Characteristic.Properties, Characteristic.Permissions
+        told = pmd.features_to_bytes(features)
+        self.control = characteristic(
+            pmd.PMD_CONTROL_UUID,
+            properties.READ | properties.WRITE | properties.INDICATE,
+            permissions.READABLE | permissions.WRITEABLE,
+            CharacteristicValue(read=lambda _: told, write=on_control),
+        )
+        """Requests in, responses out; reads as the features."""
+        self.data = notified(pmd.PMD_DATA_UUID)
+        """Frames out."""
+        super().__init__(UUID(pmd.PMD_SERVICE_UUID), [self.control, self.data])
+
+
+class VirtualPolar(PlainPeripheral[PmdService, PolarFirmware]):
     """A Polar wearable with PMD, heart rate, battery and device information.
 
     Parameters
@@ -113,26 +130,14 @@ class VirtualPolar(Peripheral):
                 sdk_rates_hz=(rate_hz,) if self.model.sdk_rates_hz else (),
             )
         name = options.pop("name", f"{self.model.name} {device_id}")
-        services = (HEART_RATE_UUID, sig_uuid(0xFEEE))
         super().__init__(
             first,
             name=name,
-            advertisement=advertisement(name, services),
+            services=(HEART_RATE_UUID, sig_uuid(0xFEEE)),
             manufacturer="Polar Electro Oy",
             model_number=f"virtual {self.model.name}",
             **options,
         )
-
-    @property
-    def device_firmware(self) -> PolarFirmware:
-        """The running firmware.
-
-        Raises
-        ------
-        RuntimeError
-            The wearable is not switched on.
-        """
-        return cast("PolarFirmware", self._booted())
 
     def optics(self, rate_hz: int | None = None) -> Optics:
         """What the converter gives: the truth to which a received stream is held."""
@@ -156,59 +161,18 @@ class VirtualPolar(Peripheral):
         )
 
     def _service(self) -> PmdService:
-        return PmdService(self)
+        return PmdService(self.device_firmware.features, self._on_write)
 
     def _link(self, connection: Connection) -> PolarLink:
-        service = cast("PmdService", self._own_service)
-        return PolarLink(connection, service, self.device_firmware, self._heart_rate)
-
-    def on_control(self, connection: Connection, value: bytes) -> None:
-        """Take a write to the control point."""
-        cast("PolarLink", self._pump_of(connection)).on_control(value)
-
-
-class PmdService(Service):
-    """The two characteristics of PMD."""
-
-    def __init__(self, wearable: VirtualPolar) -> None:
-        properties, permissions = Characteristic.Properties, Characteristic.Permissions
-        features = pmd.features_to_bytes(wearable.device_firmware.features)
-        self.control: Characteristic[bytes] = Characteristic(
-            UUID(pmd.PMD_CONTROL_UUID),
-            properties.READ | properties.WRITE | properties.INDICATE,
-            permissions.READABLE | permissions.WRITEABLE,
-            CharacteristicValue(read=lambda _: features, write=wearable.on_control),
+        return PolarLink(
+            connection, self._attributes, self.device_firmware, self._heart_rate
         )
-        """Requests in, responses out; reads as the features."""
-        self.data: Characteristic[bytes] = Characteristic(
-            UUID(pmd.PMD_DATA_UUID), properties.NOTIFY, permissions(0), b""
-        )
-        """Frames out."""
-        super().__init__(UUID(pmd.PMD_SERVICE_UUID), [self.control, self.data])
 
 
-class PolarLink(LinkPump):
+class PolarLink(PlainLink[PmdService, PolarFirmware]):
     """One host of a virtual Polar wearable."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        service: PmdService,
-        firmware: PolarFirmware,
-        heart_rate: HeartRate,
-    ) -> None:
-        self._service = service
-        self._firmware = firmware
-        super().__init__(connection, heart_rate)
-        firmware.on_output = self.wake
-
-    def close(self) -> None:
-        """Let go of a link that is gone."""
-        super().close()
-        self._firmware.on_output = lambda: None
-        self._firmware.on_link_lost()
-
-    def on_control(self, value: bytes) -> None:
+    def on_write(self, value: bytes) -> None:
         """Take a write to the control point."""
         self.demand(self._service.control, indications=True)
         response = self._firmware.answer(value, self.connection.att_mtu)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import numpy.typing as npt
 from plethprint.ble import polar_profile as pmd
 from plethprint.ble.frame import longest_value
 from plethprint.errors import ControlError
-from plethprint_sim.accelerometer import Accelerometer
 from plethprint_sim.device_clock import DeviceClock
-from plethprint_sim.sampling import Sampling
+from plethprint_sim.motion_sensor import MotionSensor
+from plethprint_sim.plain_peripheral import PlainFirmware
 from plethprint_sim.sensor import PpgSource, SampleBlock
 from plethprint_sim.transmit_buffer import TransmitBuffer
 
@@ -58,7 +57,7 @@ class PolarModel:
         return len(pmd.LAYOUTS[self.frame_type].kinds)
 
 
-class PolarFirmware:
+class PolarFirmware(PlainFirmware):
     """Control point, frames and buffer of a Polar wearable, from power-on to power-off.
 
     Parameters
@@ -84,44 +83,25 @@ class PolarFirmware:
         frame_s: float,
         buffer_s: float,
     ) -> None:
-        self.on_output: Callable[[], None] = lambda: None
+        first = source_of(model.rates_hz[0])
+        super().__init__(first, clock, bits=model.resolution, block_s=frame_s)
         self.model = model
         self._source_of = source_of
-        self._clock = clock
-        self.sampling = Sampling(
-            source_of(model.rates_hz[0]),
+        self.motion = MotionSensor(
+            first,
             clock,
-            bits=model.resolution,
-            block_s=frame_s,
-            on_block=self._on_block,
-            on_end=self._on_end,
-        )
-        """Its front end."""
-        self.motion_sampling = Sampling(
-            Accelerometer(
-                source_of(model.rates_hz[0]), model.motion_hz or 1, counts_per_g=1e3
-            ),
-            clock.with_samples_of_its_own(),
-            bits=16,
+            rate_hz=model.motion_hz or 1,
+            counts_per_g=1e3,
             block_s=model.motion_frame_s,
-            on_block=self._on_motion_block,
-            on_end=lambda: None,
+            buffer_s=buffer_s,
+            pack=self._on_motion_block,
         )
         """Its accelerometer."""
-        self._motion = TransmitBuffer[bytes](round(buffer_s * (model.motion_hz or 1)))
         self._is_moving_on = False
-        self._motion_from = 0
         most_hz = max(model.rates_hz + model.sdk_rates_hz)
         self._buffer = TransmitBuffer[bytes](round(buffer_s * most_hz))
         self._is_sdk_mode = False
-        self._is_streaming = False
-        self._from = 0
         self._longest = 0
-
-    @property
-    def is_streaming(self) -> bool:
-        """Whether the PPG stream runs."""
-        return self._is_streaming
 
     @property
     def features(self) -> set[pmd.PmdMeasurement]:
@@ -171,24 +151,19 @@ class PolarFirmware:
 
     def _switch_motion(self, on: bool) -> None:
         self._is_moving_on = on
-        self._motion.clear()
         if on:
-            now_s = asyncio.get_running_loop().time()
-            self._motion_from = self.motion_sampling.switch_on(now_s)
+            self.motion.switch_on()
         else:
-            self.motion_sampling.switch_off()
+            self.motion.switch_off()
 
     def _on_motion_block(self, block: SampleBlock) -> None:
-        late = max(0, self._motion_from - block.first_index)
+        late = max(0, self.motion.first_index - block.first_index)
         if late >= len(block.counts):
             return
-        clock = self.motion_sampling.clock
         last = block.first_index + len(block.counts) - 1
-        last_s = _SET_ON_2025_01_01_S + clock.device_time_s(clock.host_time_s(last))
-        frame = pmd.PmdAcceleration(
-            round(last_s * 1e9), 1, block.counts[late:], compressed=True
-        ).to_bytes()
-        self._motion.put(frame, samples=len(block.counts) - late, size_bytes=len(frame))
+        timestamp_ns = _timestamp_ns(self.motion.sampling.clock, last)
+        frame = pmd.PmdAcceleration(timestamp_ns, 1, block.counts[late:], compressed=True)
+        self.motion.put(frame.to_bytes(), samples=len(block.counts) - late)
         self.on_output()
 
     def _rates_hz(self, sdk: bool) -> tuple[int, ...]:
@@ -230,8 +205,7 @@ class PolarFirmware:
         if rates[0] != self.sampling.rate_hz:
             self.sampling.retune(self._source_of(rates[0]))
         self._buffer.clear()
-        self._from = self.sampling.switch_on(asyncio.get_running_loop().time())
-        self._is_streaming = True
+        self._begin()
         factor: pmd.PmdSettings = {pmd.PmdSetting.FACTOR: (_FACTOR,)}
         return _S.SUCCESS, pmd.PmdRequest(pmd.PmdOpcode.START, _PPG, factor).to_bytes()[2:]
 
@@ -250,12 +224,9 @@ class PolarFirmware:
 
     def _pack(self, counts: npt.NDArray[np.int32], first_index: int) -> None:
         """Make a frame, or several when one would not fit the link."""
-        last_s = self._clock.device_time_s(
-            self._clock.host_time_s(first_index + len(counts) - 1)
-        )
         has_status = pmd.LAYOUTS[self.model.frame_type].has_status
         frame = pmd.PmdFrame(
-            timestamp_ns=round((_SET_ON_2025_01_01_S + last_s) * 1e9),
+            timestamp_ns=_timestamp_ns(self._clock, first_index + len(counts) - 1),
             frame_type=self.model.frame_type,
             counts=counts,
             status=np.zeros(len(counts), np.int32) if has_status else None,
@@ -270,8 +241,8 @@ class PolarFirmware:
 
     def next_frame(self, longest_bytes: int) -> bytes | None:
         """Take the next frame to notify, None when there is none."""
-        leaving = self._buffer.take(longest_bytes) or self._motion.take(longest_bytes)
-        return None if leaving is None else leaving.frame
+        leaving = self._buffer.take(longest_bytes)
+        return leaving.frame if leaving else self.motion.next_packet(longest_bytes)
 
     def on_link_lost(self) -> None:
         """Nobody listens any more: the stream ends, and SDK mode with it."""
@@ -284,9 +255,11 @@ class PolarFirmware:
         self._stop_ppg()
 
     def _stop_ppg(self) -> None:
-        self._is_streaming = False
+        super().switch_off()
         self._buffer.clear()
-        self.sampling.switch_off()
 
-    def _on_end(self) -> None:
-        self._is_streaming = False
+
+def _timestamp_ns(clock: DeviceClock, index: int) -> int:
+    """Nanoseconds since 2000-01-01 on the device, when sample `index` was taken."""
+    since_power_on_s = clock.device_time_s(clock.host_time_s(index))
+    return round((_SET_ON_2025_01_01_S + since_power_on_s) * 1e9)
