@@ -34,8 +34,8 @@ def evaluate(
     """Measure a package on open recordings, beside its teacher, controls and baselines.
 
     --corpus DIR ... names folders of corpora, or one that holds them; what is not there is
-    told and left out. --also PACKAGE ... adds the rows of further packages. Runs python -m plethprint_distill benchmark, whose --help lists the
-    further options.
+    told and left out. --also PACKAGE ... adds the rows of further packages. Runs
+    python -m plethprint_distill benchmark, whose --help lists the further options.
 
     Example: [bold]plethprint evaluate --corpus data --report out.html[/bold]
     """
