@@ -49,7 +49,7 @@ def card_benchmark(paths: Sequence[Path], name: str, version: str) -> dict[str, 
     Raises
     ------
     RecordingError
-        If a file is not such a JSON, two are of different packages, or none has the student.
+        If a file is no such JSON, two are of different packages, or none has the student.
     """
     tasks: dict[str, dict[str, Any]] = {}
     macro: dict[str, Any] = {"tasks": [], "rows": []}
@@ -166,8 +166,8 @@ def _claim(claim: Mapping[str, Any]) -> dict[str, Any]:
 def _about(found: Mapping[str, Any]) -> str:
     return (
         f"The int8 student `{found['package']}`, its teacher, and what else could be used. "
-        "Frozen features, linear probes, people never on both sides; means with 95 % bootstrap "
-        "intervals over people. The best baseline and the best control are chosen by the "
+        "Frozen features, linear probes, people never on both sides; means with 95 % "
+        "bootstrap intervals over people. The best baseline and the best control are chosen by the "
         "same table, which favours them. "
         f"A line is made again by {_COMMAND}; all of them, and what each asks, by "
         "`plethprint evaluate --corpus DATA --report out.html`."
