@@ -167,8 +167,8 @@ def _about(found: Mapping[str, Any]) -> str:
     return (
         f"The int8 student `{found['package']}`, its teacher, and what else could be used. "
         "Frozen features, linear probes, people never on both sides; means with 95 % "
-        "bootstrap intervals over people. The best baseline and the best control are chosen by the "
-        "same table, which favours them. "
+        "bootstrap intervals over people. The best baseline and the best control are "
+        "chosen by the same table, which favours them. "
         f"A line is made again by {_COMMAND}; all of them, and what each asks, by "
         "`plethprint evaluate --corpus DATA --report out.html`."
     )

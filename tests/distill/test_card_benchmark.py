@@ -169,3 +169,25 @@ def test_the_pictures_that_cards_name_are_there(runs: list[Path]) -> None:
     assert len(named) == 5
     for name in named:
         assert (models / name).resolve().is_file(), name
+
+
+def test_handover_takes_figures_and_results_from_files(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from plethprint_distill import __main__ as command
+    from plethprint_distill import handover
+
+    given: list[dict[str, Any]] = []
+    monkeypatch.setattr(command, "load_teacher", lambda path: None)
+    monkeypatch.setattr(handover, "hand_over", lambda *a, **named: given.append(named))
+    (tmp_path / "figures.json").write_text('{"parity": {}}')
+    figures = ["--figures", str(tmp_path / "figures.json"), "--teacher-id", "m@2+00"]
+    words = ["handover", *figures, "--benchmark", *map(str, runs)]
+    assert command.main(words) == 0
+    assert command.main([*words, "--preset", "mini"]) == 0
+    assert [named["name"] for named in given] == ["plethprint-micro", "plethprint-mini"]
+    assert given[0]["teacher_id"] == "m@2+00"
+    assert given[0]["figures"]["parity"] == {}
+    assert given[1]["figures"]["benchmark"]["package"] == "plethprint-mini_v2"
+    (tmp_path / "figures.json").write_text("[]")
+    assert command.main(words) == 1
