@@ -114,12 +114,29 @@ def _control(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _handover(arguments: argparse.Namespace) -> dict[str, Any]:
-    from plethprint_distill.handover import hand_over
+    from plethprint_distill.handover import hand_over, read_figures
 
     teacher = load_teacher(arguments.teacher)
-    name = f"plethprint-{arguments.preset}"
-    hand_over(arguments.student, teacher, arguments.windows_dir, name=name)
+    hand_over(
+        arguments.student,
+        teacher,
+        arguments.windows_dir,
+        teacher_id=arguments.teacher_id,
+        figures=read_figures(arguments.figures) | _rivals(arguments),
+        name=f"plethprint-{arguments.preset}",
+    )
     return {"folder": str(arguments.student)}
+
+
+def _rivals(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What of `plethprint evaluate` the cards are to tell."""
+    from plethprint_distill.card_benchmark import card_benchmark
+    from plethprint_distill.handover import VERSION
+
+    if not arguments.benchmark:
+        return {}
+    name = f"plethprint-{arguments.preset}"
+    return {"benchmark": card_benchmark(arguments.benchmark, name, VERSION)}
 
 
 def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -127,6 +144,7 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     from plethprint_distill.handover import hand_over, training_facts
     from plethprint_distill.prepare import load_training_sets
 
+    rivals = _rivals(arguments)  # what is wrong with it is told before the work
     teacher = load_teacher(arguments.teacher)
     train = load_training_sets(arguments.windows_dir)
     held_out = load_training_sets(arguments.windows_dir, test=True)
@@ -142,6 +160,7 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         ),
         "student": training_facts(arguments.student / "student.pt"),
     }
+    figures |= rivals
     hand_over(
         arguments.student,
         teacher,
@@ -217,11 +236,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb.add_argument("--student", type=Path, default=Path("runs/student"))
         verb.add_argument("--windows-dir", type=Path, default=Path("runs/windows"))
         verb.add_argument("--preset", default="micro", help="default micro")
+        verb.add_argument(
+            "--teacher-id", default="", help="identity of the teacher package"
+        )
+        verb.add_argument(
+            "--benchmark",
+            type=Path,
+            nargs="+",
+            default=[],
+            metavar="JSON",
+            help="what `plethprint evaluate --json` printed: tables for the cards",
+        )
+    handover.add_argument(
+        "--figures", type=Path, metavar="JSON", help="what `evaluate` printed before"
+    )
     handover.set_defaults(run=_handover)
     evaluate.add_argument("--onnx", type=Path, help="int8 model to judge for the student")
-    evaluate.add_argument(
-        "--teacher-id", default="", help="identity of the teacher package"
-    )
     evaluate.add_argument(
         "--seen-before",
         type=int,

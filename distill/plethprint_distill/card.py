@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from plethprint_distill.card_benchmark import Whose, benchmark_notes
+
 __all__ = ["student_notes", "teacher_card"]
 
 _COMMAND = (
@@ -25,6 +27,37 @@ _LIMITS = """## Limits
   found in a BIDMC test recording, and the 16 most alike were left out; that the same
   person lies in both at other times cannot be excluded.
 """
+
+_SPLITS = """## Splits
+
+Decided once, by name, before any training (`plethprint_distill.splits`); nobody held out
+trained teacher, student or control, or set a range for int8.
+
+* BIDMC: by person (`mimic_id`), by a hash of the name; 14 of 46 people are held out.
+* UCI cuff-less: by file, since it names no people; part 3 is held out.
+* Stress-Predict: by volunteer; S26 and later are held out.
+* CinC 2017 (teacher alone): by a hash of the record; three records in ten are held out.
+* Virtual wearers: other seeds than those of training.
+* Welltory, ppg_arrhythmia_valid, PPG-BP and PTB-XL never train; probes on them are fitted
+  and asked in folds over people.
+"""
+_FIGURES = "../../../../docs/figures"
+"""From the folder of a package that ships to the repository's pictures."""
+_STUDENT_PICTURES = {
+    "map.svg": "the student's fingerprints on the axes of the teacher's",
+    "parity.svg": "how alike two windows are to teacher and student",
+}
+_TEACHER_PICTURES = {
+    "painted.svg": "waves painted from the other modality",
+    "map.svg": "fingerprints by what is known of their windows",
+    "probe_curve.svg": "what probes made of its checkpoints, against windows seen",
+    "training.png": "losses of training",
+}
+
+
+def _pictures(pictures: Mapping[str, str], of: str) -> list[str]:
+    lines = [f"* [{told}]({_FIGURES}/{name})" for name, told in pictures.items()]
+    return ["## Figures", "", f"In the repository, drawn {of}:", "", *lines, ""]
 
 
 def _interval(figure: Mapping[str, Any], digits: int = 3) -> str:
@@ -93,7 +126,15 @@ def student_notes(figures: Mapping[str, Any]) -> str:
         parts += _parity_table(figures["parity"])
     if "heart_rate_mae_bpm" in figures:
         parts += ["", *_heart_rate_table(figures["heart_rate_mae_bpm"])]
-    return "\n".join([*parts, "", _LIMITS])
+    parts += ["", *_rivals(figures, "student"), _SPLITS]
+    # They are drawn of the student that ships as default.
+    parts += _pictures(_STUDENT_PICTURES, "of people held out, for `plethprint-micro`")
+    return "\n".join([*parts, _LIMITS])
+
+
+def _rivals(figures: Mapping[str, Any], whose: Whose) -> list[str]:
+    found = figures.get("benchmark")
+    return [benchmark_notes(found, whose), ""] if found else []
 
 
 def teacher_card(
@@ -151,6 +192,8 @@ def teacher_card(
         parts.append("")
     if "heart_rate_mae_bpm" in figures:
         parts += [*_heart_rate_table(figures["heart_rate_mae_bpm"]), ""]
+    parts += [*_rivals(figures, "teacher"), _SPLITS]
+    parts += _pictures(_TEACHER_PICTURES, "of people held out and of its training")
     parts += ["## Training data", "", "| corpus | licence | windows | people |"]
     parts.append("|---|---|---|---|")
     for row in training_data:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from plethprint.agreement import centred_cosine
+from plethprint.quality import assess
 from plethprint.signal import ECG, PPG
 from plethprint_distill.evaluate import student_vectors, unit_rows
 from plethprint_distill.physiology import TARGETS
@@ -25,6 +26,7 @@ from plethprint_distill.windows import WindowSet
 __all__ = ["draw_card_figures", "draw_map", "draw_painted", "draw_parity"]
 
 _RATE = TARGETS.index("log_heart_rate")
+_VARIATION = TARGETS.index("log_interval_cv")
 _PEOPLE = 4
 _PAIRS = 4000
 
@@ -92,7 +94,10 @@ def draw_painted(teacher: M2AE, pairs: WindowSet, path: Path, *, seed: int = 0) 
 def draw_map(
     teacher: M2AE, student: Student, pairs: WindowSet, path: Path, *, windows: int = 600
 ) -> None:
-    """First two principal components of the teacher's space, by heart rate and by person.
+    """First two principal components of the teacher's space, in four colourings.
+
+    By heart rate, rhythm (how much the ECG's intervals vary: few corpora name rhythms),
+    quality (`plethprint.quality.assess`) and person.
 
     The student's fingerprints are put on the axes of the teacher's: where the two clouds
     have the same shape the student has learnt the space, not only single cosines.
@@ -107,26 +112,30 @@ def draw_map(
     }
     _, share, axes_of = np.linalg.svd(both - both.mean(axis=0), full_matrices=False)
     told = share[:2] ** 2 / (share**2).sum()
-    rate = np.exp(np.asarray(chosen.targets[:, _RATE], np.float64))
+    targets = np.asarray(chosen.targets, np.float64)
     _, who = np.unique(np.asarray(chosen.person), return_inverse=True)
-    figure = _figure(11.0, 6.4)
+    colourings = (
+        ("heart rate, bpm", np.exp(targets[:, _RATE]), "viridis"),
+        ("rhythm: log of interval variation", targets[:, _VARIATION], "plasma"),
+        ("quality, 0 to 1", assess(np.asarray(chosen.ppg)), "cividis"),
+        ("", who % 20, "tab20"),
+    )
+    figure = _figure(11.0, 12.0)
     for column, (name, vectors) in enumerate(clouds.items()):
         flat = (vectors - vectors.mean(axis=0)) @ axes_of[:2].T
-        for line, (colour, scale) in enumerate(((rate, "viridis"), (who % 20, "tab20"))):
-            axes = figure.add_subplot(2, 3, 3 * line + column + 1)
+        for line, (label, colour, scale) in enumerate(colourings):
+            axes = figure.add_subplot(len(colourings), 3, 3 * line + column + 1)
             points = axes.scatter(
                 *flat.T, c=colour, cmap=scale, s=5, linewidths=0, rasterized=True
             )
             axes.tick_params(labelsize=6)
             if line == 0:
                 axes.set_title(name, fontsize=8)
-                if column == 2:
-                    figure.colorbar(points, ax=axes).set_label(
-                        "heart rate, bpm", fontsize=7
-                    )
+            if column == 2 and label:
+                figure.colorbar(points, ax=axes).set_label(label, fontsize=7)
     figure.supxlabel(
         f"principal components 1 and 2 ({told[0]:.0%} and {told[1]:.0%} of the variance); "
-        "below: a colour a person",
+        "last row: a colour a person",
         fontsize=7,
     )
     _save(figure, path)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 
 from plethprint.agreement import agreement
+from plethprint.errors import RecordingError
 from plethprint_distill.card import student_notes
 from plethprint_distill.evaluate import load_student, student_vectors
 from plethprint_distill.prepare import load_training_sets
@@ -29,7 +30,7 @@ from plethprint_distill.teacher import M2AE
 from plethprint_distill.virtual import virtual_windows
 from plethprint_distill.windows import WindowSet
 
-__all__ = ["VERSION", "hand_over", "training_data", "training_facts"]
+__all__ = ["VERSION", "hand_over", "read_figures", "training_data", "training_facts"]
 
 VERSION = "2"
 """Of the models that `make train` makes: raised when the recipe changes what they mean."""
@@ -67,6 +68,25 @@ def training_facts(checkpoint: Path, *, seen_before: int = 0) -> dict[str, Any]:
     seen = int(state["step"]) * int(config["batch"])
     before = {"windows_seen_before": seen_before} if seen_before else {}
     return {"windows_seen": seen + seen_before, **before, **config}
+
+
+def read_figures(path: Path | None) -> dict[str, Any]:
+    """What `python -m plethprint_distill evaluate` printed; nothing without a path.
+
+    Raises
+    ------
+    RecordingError
+        If the file is not one JSON object.
+    """
+    if path is None:
+        return {}
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"{path} holds no figures: {error}") from error
+    if not isinstance(figures, dict):
+        raise RecordingError(f"{path} holds no figures: it is not one JSON object")
+    return figures
 
 
 def hand_over(
