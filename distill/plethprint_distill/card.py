@@ -169,6 +169,7 @@ def teacher_card(
             "f1_50ms": "R-peak F1 within 50 ms, best lag of the record",
             "f1_100ms": "R-peak F1 within 100 ms, best lag of the record",
             "f1_50ms_zero_lag": "R-peak F1 within 50 ms, zero lag",
+            "f1_100ms_zero_lag": "R-peak F1 within 100 ms, zero lag",
             "f1_50ms_null": "the same with predictions swapped within the record (null)",
             "rmse": "root mean square error, standard deviations (silence: 1)",
             "interval_error_ms": "median error of RR intervals between matched peaks, ms",

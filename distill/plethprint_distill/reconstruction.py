@@ -34,6 +34,7 @@ class Reconstruction:
     f1_50ms: npt.NDArray[np.float64]
     f1_100ms: npt.NDArray[np.float64]
     f1_50ms_zero_lag: npt.NDArray[np.float64]
+    f1_100ms_zero_lag: npt.NDArray[np.float64]
     f1_50ms_null: npt.NDArray[np.float64]
     """Predictions swapped with another window of the record, at the swap's best lag."""
     rmse: npt.NDArray[np.float64]
@@ -167,11 +168,14 @@ def reconstruction(
     n = len(windows)
     pearson, rmse = waveform_figures(painted, truth)
     found, true = [r_peaks(x) for x in painted], [r_peaks(x) for x in truth]
-    columns = {name: np.full(n, np.nan) for name in ("f50", "f100", "zero", "null", "rr")}
+    columns = {
+        name: np.full(n, np.nan) for name in ("f50", "f100", "zero", "far", "null", "rr")
+    }
     for record in np.unique(windows.record):
         rows = np.flatnonzero(windows.record == record)
         swapped = np.roll(rows, max(1, len(rows) // 2))
         columns["zero"][rows] = _scores(found, true, rows, rows, 0.0, 0.05)
+        columns["far"][rows] = _scores(found, true, rows, rows, 0.0, 0.10)
         lag = _best_lag(found, true, rows, rows)
         columns["f50"][rows] = _scores(found, true, rows, rows, lag, 0.05)
         columns["f100"][rows] = _scores(found, true, rows, rows, lag, 0.10)
@@ -186,6 +190,7 @@ def reconstruction(
         columns["f50"],
         columns["f100"],
         columns["zero"],
+        columns["far"],
         columns["null"],
         rmse,
         columns["rr"],

@@ -72,6 +72,7 @@ def test_a_painted_ecg_that_is_the_ecg_scores_one_and_its_null_does_not(
     assert np.nanmin(found.pearson) > 0.999
     # The paint is float32: in a noisy window the detector may see one beat differently.
     assert np.nanmean(found.f1_50ms_zero_lag) > 0.999
+    assert np.nanmean(found.f1_100ms_zero_lag) > 0.999
     assert np.nanmean(found.f1_50ms_null) < 0.7
 
 

@@ -28,6 +28,7 @@ class Painting(Task):
         "f1_50ms",
         "f1_100ms",
         "f1_50ms_zero_lag",
+        "f1_100ms_zero_lag",
         "interval_error_ms",
         "pearson",
         "rmse",

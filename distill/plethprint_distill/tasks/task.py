@@ -63,6 +63,7 @@ FIGURES: dict[str, Figure] = {
     "f1_50ms": Figure("R-peak F1 ±50 ms", True),
     "f1_100ms": Figure("R-peak F1 ±100 ms", True),
     "f1_50ms_zero_lag": Figure("F1 ±50 ms, zero lag", True),
+    "f1_100ms_zero_lag": Figure("F1 ±100 ms, zero lag", True),
     "interval_error_ms": Figure("interval error, ms", False, None, 1),
     "ppg_pearson": Figure("r with the PPG", True, 0.0),
     "ppg_rmse": Figure("its RMSE, sd", False),
