@@ -139,7 +139,9 @@ def test_a_window_of_another_length_is_refused_at_once(device):
     assert device.answers(begin) == [bytes([0x80, 4, 2]) + bytes(13)]
 
 
-def test_two_thousand_good_and_bad_messages_get_the_answers_of_the_reference_device(device, shipped):
+def test_two_thousand_good_and_bad_messages_get_the_answers_of_the_reference_device(
+    device, shipped
+):
     rng = np.random.default_rng(2026)
     window = shipped.golden().windows[0]
     answered: set[int] = set()
