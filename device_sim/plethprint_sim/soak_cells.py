@@ -6,14 +6,16 @@ make use of several cores; and each is the same in whichever process it runs.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 
 from plethprint.errors import PlethprintError
 from plethprint.package import ModelPackage
@@ -91,11 +93,12 @@ def soak(
     for result in told.values():
         on_result(result)
     left = [cell for cell in cells if _name(cell) not in told]
-    for result in _results(left, minutes, package, min(jobs, len(left))):
-        told[result.cell] = result
-        if log is not None:
-            log.add(result)
-        on_result(result)
+    with contextlib.closing(_results(left, minutes, package, min(jobs, len(left)))) as new:
+        for result in new:
+            told[result.cell] = result
+            if log is not None:
+                log.add(result)
+            on_result(result)
     return [told[_name(cell)] for cell in cells]
 
 
@@ -105,7 +108,7 @@ def _name(cell: Cell) -> tuple[str, str]:
 
 def _results(
     cells: Sequence[Cell], minutes: float, package: ModelPackage, jobs: int
-) -> Iterator[SoakResult]:
+) -> Generator[SoakResult, None, None]:
     if jobs <= 1:
         for personality, fault in cells:
             yield soak_one(personality, fault, minutes, package)
@@ -113,12 +116,14 @@ def _results(
     names = [fault.name for fault in FAULTS]  # a fault holds functions: its name travels
     if strange := [fault.name for _, fault in cells if fault not in FAULTS]:
         raise ValueError(f"with several jobs a fault is one of FAULTS, not {strange[0]!r}")
+    # A forked process would inherit the threads' locks of the model's runtime, held.
+    spawning = multiprocessing.get_context("spawn")
+    lifeline, held = spawning.Pipe(duplex=False)
     pool = ProcessPoolExecutor(
         jobs,
-        # A forked process would inherit the threads' locks of the model's runtime, held.
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=spawning,
         initializer=_begin,
-        initargs=(logging.getLogger().level,),
+        initargs=(lifeline, logging.getLogger().level),
     )
     try:
         futures = [
@@ -127,29 +132,32 @@ def _results(
         ]
         for future in as_completed(futures):
             yield future.result()
+        pool.shutdown()
     except BrokenProcessPool as error:
         raise PlethprintError(
             "a process of the soak was killed, maybe for want of memory; take fewer jobs "
             "and, with a log, go on where it stopped"
         ) from error
     finally:
+        held.close()  # whoever is still at a cell leaves it
         pool.shutdown(cancel_futures=True)
+        lifeline.close()
 
 
 def _run(personality: str, fault: int, minutes: float, package: ModelPackage) -> SoakResult:
     return soak_one(personality, FAULTS[fault], minutes, package)
 
 
-def _begin(log_level: int) -> None:
-    """Begin a process: it logs like the one that began it, and does not outlive it."""
+def _begin(lifeline: Connection, log_level: int) -> None:
+    """Begin a process: it logs like the one that began it, and ends when that lets go.
+
+    The other end of the lifeline closes when the soak ends in whatever way, kill -9 too.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that began it
     logging.basicConfig(level=log_level)
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    sentinel = parent.sentinel
 
     def follow() -> None:
-        wait([sentinel])
+        wait([lifeline])
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import multiprocessing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -162,6 +163,30 @@ def test_two_jobs_find_what_one_finds_and_the_table_keeps_its_order(
         assert one.passed
         assert one.statistics == other.statistics
         assert one.statistics["stream_sha256"]
+
+
+def test_a_soak_that_is_interrupted_leaves_no_process_and_keeps_what_it_found(
+    tmp_path: Path, package: ModelPackage
+) -> None:
+    def interrupt(result: SoakResult) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "soak.jsonl"
+    log = SoakLog(path, minutes=0.5, model_id=package.model_id)
+    faults = [BY_NAME["clean"], BY_NAME["clock +200 ppm"], BY_NAME["clock -200 ppm"]]
+    with pytest.raises(KeyboardInterrupt):
+        soak(
+            minutes=0.5,
+            wanted=["openring"],
+            faults=faults,
+            package=package,
+            jobs=2,
+            log=log,
+            on_result=interrupt,
+        )
+    assert multiprocessing.active_children() == []
+    kept = SoakLog(path, minutes=0.5, model_id=package.model_id).found
+    assert len(kept) == 1
 
 
 def test_a_soak_goes_on_where_it_stopped(
