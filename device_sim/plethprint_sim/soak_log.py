@@ -34,7 +34,8 @@ class SoakLog:
     Raises
     ------
     RecordingError
-        The file can't be read, or holds something else than results.
+        The file can't be read or holds something else than results, or its folder does
+        not exist.
     """
 
     def __init__(self, path: Path, *, minutes: float, model_id: str) -> None:
@@ -70,6 +71,10 @@ class SoakLog:
         try:
             raw = self._path.read_bytes()
         except FileNotFoundError:
+            if not self._path.parent.is_dir():  # told now, not after the first cell
+                raise RecordingError(
+                    f"{self._path.parent} is no folder to write {self._path.name} into"
+                ) from None
             return
         except OSError as error:
             raise RecordingError(f"{self._path} can't be read: {error.strerror}") from error

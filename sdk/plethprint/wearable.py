@@ -179,6 +179,8 @@ class Wearable:
         ------
         LinkLostError
             The link was lost and did not come back.
+        BondLostError
+            It came back three times without the key of the bond.
         """
         async with self._stream.subscribe() as (queue, _):
             while (block := await queue.get()) is not None:
@@ -208,7 +210,8 @@ class Wearable:
             ``start`` is the host time (Unix, s) of the window's first sample. Windows
             never span a gap of more than 0.1 s, nor any that a lost link left; shorter
             ones are interpolated, show in ``gap_fraction`` and ``missing``, and lower
-            ``quality``. So do ``motion_g`` and ``perfusion`` where they are known.
+            ``quality``. So do ``motion_g``, ``motion_fraction`` and ``perfusion`` where
+            they are known.
 
         Raises
         ------
@@ -218,6 +221,8 @@ class Wearable:
             The wearable is too slow for the shape of a pulse.
         LinkLostError
             The link was lost and did not come back.
+        BondLostError
+            It came back three times without the key of the bond.
         """
         fingerprinter = self._loaded()
         async with self._stream.subscribe() as (queue, stream_format):
@@ -289,6 +294,8 @@ class Wearable:
             Another consumer takes them at another hop.
         LinkLostError
             The link was lost and did not come back.
+        BondLostError
+            It came back three times without the key of the bond.
         """
         async with self._stream.subscribe_fingerprints(hop_s) as queue:
             while (fingerprint := await queue.get()) is not None:

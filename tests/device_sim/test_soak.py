@@ -263,3 +263,13 @@ def test_thirty_two_wearables_at_once_lose_nothing(package: ModelPackage) -> Non
     assert result.missing_samples == 0
     assert result.fingerprints == 32
     assert np.isclose(result.samples, 32 * 12.0 * 125.0, rtol=0.05)
+
+
+@pytest.mark.parametrize("option", ["--out", "--junit"])
+def test_a_file_in_no_folder_is_told_before_the_soak(option, tmp_path, capsys):
+    where = tmp_path / "nowhere" / "soak.txt"
+    arguments = ["soak", "--minutes", "0.5", "--fault", "clean", "--jobs", "1"]
+    assert run([*arguments, option, str(where)]) in (1, 2)
+    told = capsys.readouterr()
+    assert "is no folder" in " ".join(told.err.replace("│", " ").split())
+    assert "streamed" not in told.out

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from plethprint.ble import polar_profile as pmd
 from plethprint.ble.frame import FrameStatus, PpgFrame
 from plethprint.ble.motion import MotionFormat, SendsMotion
 from plethprint.ble.personality import StreamFormat
 from plethprint.ble.plain_driver import PlacedFrame
+from plethprint.ble.polar_control import _settings_to_bytes
+from plethprint.ble.polar_motion import PolarMotion
 from plethprint.block import Block
 from plethprint.errors import ControlError, LinkLostError, PlethprintError
 from plethprint.fingerprinter import Fingerprinter
@@ -292,3 +295,29 @@ def test_raw_counts_are_kept_for_half_a_minute_and_no_longer() -> None:
     for number in range(10_000):
         raw.add(10 * number, np.ones(10))
     assert sum(len(counts) for _, counts in raw._parts) <= 31 * RATE_HZ
+
+
+def test_acceleration_that_still_comes_while_it_is_stopped_is_not_taken_for_ppg() -> None:
+    async def stopped() -> None:
+        late: list[bool] = []
+
+        async def request(asked: pmd.PmdRequest) -> pmd.PmdResponse:
+            settings: pmd.PmdSettings = {}
+            if asked.opcode is pmd.PmdOpcode.GET_SETTINGS:
+                settings = {pmd.PmdSetting.SAMPLE_RATE: (52,)}
+            if asked.opcode is pmd.PmdOpcode.STOP:
+                late.append(motion.takes(b"\x02 and so on"))
+            return pmd.PmdResponse(
+                asked.opcode,
+                asked.measurement,
+                pmd.PmdStatus.SUCCESS,
+                _settings_to_bytes(settings),
+            )
+
+        motion = PolarMotion(request)
+        taken: list[bytes] = []
+        await motion.start(taken.append)
+        await motion.stop()
+        assert (late, taken, motion.is_on) == ([True], [], False)
+
+    asyncio.run(stopped())

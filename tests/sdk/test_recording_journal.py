@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import math
 import os
+import struct
+import time
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +27,13 @@ from plethprint.errors import (
     UnfinishedRecordingError,
 )
 from plethprint.io import read_recording
-from plethprint.recording import Recorder, finish_recording, journal_path, read_summary
+from plethprint.recording import (
+    Recorder,
+    finish_recording,
+    journal_path,
+    read_summary,
+    recording,
+)
 from plethprint.recording import journal as journal_module
 from plethprint.recording.journal import JournalWriter
 from plethprint.recording.journal_codec import (
@@ -274,3 +285,98 @@ def test_a_journal_without_a_sample_is_told_and_kept(content, tmp_path):
         finish_recording(journal)
     assert journal.exists()
     assert journal_module.journal_path(journal) == journal
+
+
+class AWearable:
+    """As much of a wearable as a recorder asks for."""
+
+    name = address = "ring"
+    sample_rate_hz = 125.0
+
+    def pulse_channel(self):
+        return 0, SimpleNamespace(kind=SimpleNamespace(name="GREEN"), polarity=1)
+
+    def statistics(self):
+        return SimpleNamespace(to_dict=dict)
+
+    async def frames(self):
+        frame = SimpleNamespace(device_time_us=None, on_skin=True)
+        yield SimpleNamespace(
+            epoch=0, index=0, start_s=1e9, host_period_s=1 / 125, gap=None, frame=frame,
+            samples=np.ones((16, 1), np.int32),
+        )  # fmt: skip
+        await asyncio.Event().wait()
+
+
+def test_two_that_record_under_one_name_are_not_both_told_that_all_is_well(tmp_path):
+    async def both() -> None:
+        first, second = Recorder(tmp_path / "a.npz"), Recorder(tmp_path / "a.npz")
+        async with recording(first, AWearable()):
+            await asyncio.sleep(0.1)
+            with pytest.raises(RecordingWriteError, match="somebody else records here"):
+                async with recording(second, AWearable()):
+                    await asyncio.sleep(0.1)
+        assert first.summary is not None
+        assert first.summary.received == 16
+
+    asyncio.run(both())
+
+
+def test_a_block_being_written_when_the_stream_ends_is_in_the_recording(
+    tmp_path, monkeypatch
+):
+    write = Recorder._write
+
+    def slowly(self, wearable, block):
+        time.sleep(0.2)
+        write(self, wearable, block)
+
+    monkeypatch.setattr(Recorder, "_write", slowly)
+
+    async def briefly() -> None:
+        recorder = Recorder(tmp_path / "a.npz")
+        async with recording(recorder, AWearable()):
+            await asyncio.sleep(0.05)
+        assert recorder.summary is not None
+        assert recorder.summary.received == 16
+
+    asyncio.run(briefly())
+    time.sleep(0.2)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize("path", [".", "/"])
+def test_a_folder_to_recover_is_one_clear_sentence(path, capsys):
+    assert run(["recover", path]) == 1
+    assert "is a folder; name a recording" in capsys.readouterr().err
+
+
+def test_a_journal_that_was_renamed_says_how_to_name_its_recording(tmp_path, capsys):
+    write_journal(tmp_path / "notes", a_block(0))
+    assert run(["recover", str(tmp_path / "notes.journal")]) == 1
+    assert "--out NAME.npz" in capsys.readouterr().err
+
+
+def test_a_journal_on_a_card_that_is_read_only_is_recovered_elsewhere(
+    tmp_path, monkeypatch, caplog
+):
+    write_journal(tmp_path / "walk.npz", a_block(0))
+    unlink = Path.unlink
+
+    def refusing(path, missing_ok=False):
+        if path.suffix == ".journal":
+            raise OSError(30, "Read-only file system")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refusing)
+    written, summary = finish_recording(tmp_path / "walk.npz", tmp_path / "out.npz")
+    assert written.exists()
+    assert summary.received == 16
+    assert "remove it yourself" in caplog.text
+
+
+def test_a_head_of_numbers_beyond_all_is_no_head():
+    content = json.dumps({**vars(HEAD), "polarity": math.inf}).encode()
+    whole = struct.pack("<BI", ord("H"), len(content)) + content
+    file = io.BytesIO(MAGIC + whole + struct.pack("<I", zlib.crc32(whole)))
+    assert list(JournalReader(file)) == []

@@ -76,10 +76,14 @@ class PolarMotion:
                 raise
 
     def takes(self, payload: bytes) -> bool:
-        """Hand over a notification if it is acceleration that was asked for."""
-        if self._on_payload is None or payload[:1] != bytes([_ACC]):
+        """Hand over a notification if it is acceleration that was asked for.
+
+        What still comes while it is being stopped is taken too, and dropped: it is no PPG.
+        """
+        if self._index is None or payload[:1] != bytes([_ACC]):
             return False
-        self._on_payload(payload)
+        if self._on_payload is not None:
+            self._on_payload(payload)
         return True
 
     def decode(self, payload: bytes) -> PlacedFrame:

@@ -83,6 +83,10 @@ def soak(
             f"no fault is called so; there are {', '.join(f.name for f in FAULTS)}",
             param_hint="--fault",
         )
+    if junit is not None and not junit.parent.is_dir():  # not after hours of soaking
+        raise typer.BadParameter(
+            f"{junit.parent} is no folder to write {junit.name} into", param_hint="--junit"
+        )
     wanted = tuple(dict.fromkeys(personality or known))
     model = ModelPackage.load(package)
     log = None if out is None else SoakLog(out, minutes=minutes, model_id=model.model_id)

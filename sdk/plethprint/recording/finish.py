@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import zipfile
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ BLOCKS = np.dtype(
     ]
 )
 """Row of the array ``blocks``: when and from where each stretch of samples came."""
+
+_LOGGER = logging.getLogger(__name__)
 
 _LONGEST_FILL_S = 86400.0  # a device may claim any index: 2^40 NaN would be its doing
 
@@ -97,6 +100,9 @@ def finish_recording(
 ) -> tuple[Path, RecordingSummary]:
     """Make the recording of its journal, then remove the journal.
 
+    A journal that cannot be removed, as on a card that is read only, is left with a
+    warning.
+
     Parameters
     ----------
     path : path-like
@@ -122,7 +128,10 @@ def finish_recording(
     target = journal.with_suffix("") if out is None else Path(out)
     suffix = target.suffix.lower()
     if suffix not in (".npz", ".edf"):
-        raise RecordingError(f"a recording is written as .npz or .edf, not {target.name}")
+        raise RecordingError(
+            f"a recording is written as .npz or .edf, not {target.name}; name one with "
+            "out (`plethprint recover JOURNAL --out NAME.npz`)"
+        )
     with opened_journal(journal) as file:
         summary = _summary(journal, file)
         if summary.head is None or not summary.samples:
@@ -150,10 +159,21 @@ def finish_recording(
                 extra.unlink(missing_ok=True)
         sync_folder(target.parent)
         if os.name == "posix":
-            journal.unlink()  # while it is locked
+            _remove(journal)  # while it is locked
     if os.name != "posix":
-        journal.unlink()
+        _remove(journal)
     return target, summary
+
+
+def _remove(journal: Path) -> None:
+    try:
+        journal.unlink()
+    except OSError as error:  # the recording is whole: that is not to look like a failure
+        _LOGGER.warning(
+            "%s cannot be removed: %s; the recording is whole, remove it yourself",
+            journal,
+            error.strerror or error,
+        )
 
 
 def _records(

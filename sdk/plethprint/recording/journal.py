@@ -27,12 +27,19 @@ _FCNTL: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 def journal_path(path: str | Path) -> Path:
     """The journal of a recording; of a journal, itself.
 
+    Raises
+    ------
+    RecordingError
+        The path has no name, as ``.`` and ``/`` have none.
+
     Examples
     --------
     >>> journal_path("walk.npz").name, journal_path("walk.npz.journal").name
     ('walk.npz.journal', 'walk.npz.journal')
     """
     path = Path(path)
+    if not path.name:
+        raise RecordingError(f"{path} is a folder; name a recording or its .journal")
     return path if path.suffix == _SUFFIX else path.with_name(path.name + _SUFFIX)
 
 

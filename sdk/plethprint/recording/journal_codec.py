@@ -186,7 +186,14 @@ class JournalReader:
             return None
         try:
             return _decoded(kind, content), _PREFIX.size + len(rest)
-        except (KeyError, TypeError, ValueError, RecursionError, struct.error):
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+            struct.error,
+        ):
             return None  # whole, but by somebody else
 
 

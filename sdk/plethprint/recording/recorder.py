@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from plethprint.errors import MissingExtraError, RecordingError, RecordingWriteError
 from plethprint.recording.finish import RecordingSummary, finish_recording
@@ -87,7 +87,7 @@ class Recorder:
                 f"cannot write into {path.parent}: {error.strerror}"
             ) from error
         self.path = path
-        self.failure: RecordingWriteError | None = None
+        self.failure: RecordingError | None = None
         """Why the recording stopped before the stream did; None while it goes on."""
         self.summary: RecordingSummary | None = None
         """What was written; None before `finish`, and where no sample came."""
@@ -112,10 +112,8 @@ class Recorder:
                 async for block in frames:
                     if self.failure is not None:
                         return
-                    # In a thread: a disk that takes its time must not keep the radio
-                    # waiting.
-                    await asyncio.to_thread(self._write, wearable, block)
-        except RecordingWriteError as error:
+                    await self._written(wearable, block)
+        except RecordingError as error:  # the disk's, or somebody else records here
             self._fail(error)
         finally:
             syncing.cancel()
@@ -153,6 +151,18 @@ class Recorder:
                 + ("" if summary is None else f" in {self.path}")
             ) from self.failure
         return summary
+
+    async def _written(self, wearable: Wearable, block: Block) -> None:
+        # In a thread: a disk that takes its time must not keep the radio waiting.
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write, wearable, block))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # The thread goes on, and `finish` must not come before it.
+            await asyncio.wait({writing})
+            if not writing.cancelled() and isinstance(writing.exception(), RecordingError):
+                self._fail(cast("RecordingError", writing.exception()))
+            raise
 
     def _write(self, wearable: Wearable, block: Block) -> None:
         column, channel = wearable.pulse_channel()
@@ -195,7 +205,7 @@ class Recorder:
             except RecordingWriteError as error:
                 self._fail(error)
 
-    def _fail(self, error: RecordingWriteError) -> None:
+    def _fail(self, error: RecordingError) -> None:
         if self.failure is None:
             self.failure = error
             _LOGGER.warning("the recording stops, the stream goes on: %s", error)
