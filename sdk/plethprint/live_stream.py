@@ -213,7 +213,6 @@ class LiveStream:
             if not self._streaming:
                 self._silence.want()
                 await self._start(connection)
-                self._streaming = True
 
         await self._on_a_link(start)
         assert self._format is not None
@@ -255,6 +254,8 @@ class LiveStream:
         ready = True
         for payload, arrival_s in early:
             self._on_payload(payload, arrival_s, connection)
+        # From here on a lost link leaves a gap, also while acceleration is asked for.
+        self._streaming = True
         try:
             await self._motion.start(connection.driver, stream_format, self._host_clock.now)
         except asyncio.CancelledError:

@@ -35,6 +35,7 @@ from plethprint.errors import (
 )
 from plethprint.fingerprinter import Fingerprinter
 from plethprint.live_fingerprints import LiveFingerprint
+from plethprint.motion_stream import MotionStream
 from plethprint.package import ModelPackage
 from plethprint.session import Wearable, scan
 from plethprint.signal import PPG
@@ -175,6 +176,34 @@ def test_a_lost_link_comes_back_and_no_window_spans_the_gap(
     starts = [fp.start for fp in prints]
     step = (behind.first_index - prints[0].first_index) / RATE_HZ
     assert behind.start - starts[0] == pytest.approx(step, abs=0.02)
+
+
+def test_a_link_lost_while_acceleration_is_asked_for_leaves_a_link_gap(
+    play: Play, source: WearerStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(*_: Any) -> None:
+        await asyncio.sleep(8.0)  # the wearable takes its time to answer
+
+    monkeypatch.setattr(MotionStream, "start", slow)
+
+    async def scenario(world: VirtualWorld) -> tuple[Wearable, list[Block]]:
+        async with session(world) as wearable:
+            frames = asyncio.ensure_future(blocks_for(wearable, 30.0))
+            await asyncio.sleep(4.0)
+            assert wearable.stats.samples > 0
+            world.air.adv_loss = 1.0
+            world.link_loss()
+            await asyncio.sleep(6.0)
+            world.air.adv_loss = 0.0
+            return wearable, await frames
+
+    wearable, blocks = play(scenario)
+    stats = wearable.stats
+    assert (stats.link_gaps, stats.reconnects) == (1, 1)
+    assert stats.missing_samples == stats.link_gap_samples > 2.0 * RATE_HZ
+    (gap,) = [block.gap for block in blocks if block.gap]
+    assert gap.cause is GapCause.LINK
+    assert_true_samples(blocks, source)
 
 
 def test_a_short_link_gap_is_bridged_by_what_the_wearable_kept(
