@@ -13,7 +13,6 @@ those since 2023 of type 1.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,12 +20,11 @@ import numpy.typing as npt
 
 from plethprint.ble.delta_frames import decode_deltas, encode_deltas
 from plethprint.ble.polar_control import PmdMeasurement
+from plethprint.ble.polar_header import PmdHeader
 from plethprint.errors import FrameError
 
 __all__ = ["PmdAcceleration"]
 
-_HEADER = struct.Struct("<BQB")
-_COMPRESSED = 0x80
 _AXES = 3
 _RAW_BYTES = {0: 1, 1: 2, 2: 3}  # of an axis, by frame type
 _COMPRESSED_TYPES = (0, 1)
@@ -109,8 +107,9 @@ class PmdAcceleration:
         FrameError
             Counts beyond the width of the type.
         """
-        kind = self.frame_type | (_COMPRESSED if self.compressed else 0)
-        header = _HEADER.pack(PmdMeasurement.ACCELERATION, self.timestamp_ns, kind)
+        header = PmdHeader(
+            PmdMeasurement.ACCELERATION, self.timestamp_ns, self.frame_type, self.compressed
+        ).to_bytes()
         if self.compressed:
             return header + encode_deltas(self.counts, resolution=_REFERENCE_BITS)
         size = _RAW_BYTES[self.frame_type]
@@ -129,21 +128,12 @@ class PmdAcceleration:
         FrameError
             Another measurement, a type that is not known, or a frame that is cut.
         """
-        data = bytes(data)
-        if len(data) <= _HEADER.size:
-            raise FrameError(
-                f"a PMD frame has more than {_HEADER.size} bytes, got {len(data)}"
-            )
-        measurement, timestamp_ns, kind = _HEADER.unpack_from(data)
-        if measurement != PmdMeasurement.ACCELERATION:
-            raise FrameError(f"expected acceleration (2), got measurement {measurement}")
-        frame_type, compressed = kind & ~_COMPRESSED, bool(kind & _COMPRESSED)
-        body = data[_HEADER.size :]
-        if compressed:
+        head, body = PmdHeader.read(data, PmdMeasurement.ACCELERATION)
+        if head.compressed:
             counts = decode_deltas(body, _AXES, resolution=_REFERENCE_BITS)
         else:
-            counts = _raw(body, _RAW_BYTES.get(frame_type, 1))
-        return cls(timestamp_ns, frame_type, counts, compressed)
+            counts = _raw(body, _RAW_BYTES.get(head.frame_type, 1))
+        return cls(head.timestamp_ns, head.frame_type, counts, head.compressed)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PmdAcceleration):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +10,11 @@ import numpy.typing as npt
 from plethprint.ble.delta_frames import decode_deltas, encode_deltas
 from plethprint.ble.info import ChannelKind
 from plethprint.ble.polar_control import PmdMeasurement
+from plethprint.ble.polar_header import PmdHeader
 from plethprint.errors import FrameError
 
-__all__ = ["LAYOUTS", "PMD_HEADER_BYTES", "Layout", "PmdFrame"]
+__all__ = ["LAYOUTS", "Layout", "PmdFrame"]
 
-_HEADER = struct.Struct("<BQB")
-PMD_HEADER_BYTES = _HEADER.size
-"""Bytes before the samples of a frame."""
-_COMPRESSED = 0x80
 _RAW_CHANNELS = 4
 _COUNT_BYTES = 3
 _COUNT_MIN, _COUNT_MAX = -(1 << 23), (1 << 23) - 1
@@ -115,8 +111,9 @@ class PmdFrame:
 
     def to_bytes(self) -> bytes:
         """Bytes of the notification."""
-        kind = self.frame_type | (_COMPRESSED if self.compressed else 0)
-        header = _HEADER.pack(PmdMeasurement.PPG, self.timestamp_ns, kind)
+        header = PmdHeader(
+            PmdMeasurement.PPG, self.timestamp_ns, self.frame_type, self.compressed
+        ).to_bytes()
         if self.compressed:
             columns = self.counts
             if self.status is not None:  # 24 bits, the topmost of which is taken for a sign
@@ -137,22 +134,15 @@ class PmdFrame:
         FrameError
             Another measurement, a type without samples, or a frame that is cut.
         """
-        data = bytes(data)
-        if len(data) <= _HEADER.size:
-            raise FrameError(
-                f"a PMD frame has more than {_HEADER.size} bytes, got {len(data)}"
-            )
-        measurement, timestamp_ns, kind = _HEADER.unpack_from(data)
-        if measurement != PmdMeasurement.PPG:
-            raise FrameError(f"expected PPG (1), got measurement {measurement}")
-        frame_type, compressed = kind & ~_COMPRESSED, bool(kind & _COMPRESSED)
+        head, body = PmdHeader.read(data, PmdMeasurement.PPG)
+        timestamp_ns, frame_type = head.timestamp_ns, head.frame_type
+        compressed = head.compressed
         layout = LAYOUTS.get(frame_type)
         if layout is None or not (compressed or frame_type == 0):
             raise FrameError(
                 f"{'compressed' if compressed else 'raw'} PPG frames of type {frame_type} "
                 "are not known, or hold no samples"
             )
-        body = data[_HEADER.size :]
         if not compressed:
             return cls(timestamp_ns, frame_type, _raw(body))
         columns = decode_deltas(body, layout.columns)

@@ -29,7 +29,8 @@ from plethprint.ble.polar_control import (
     features_from_bytes,
     features_to_bytes,
 )
-from plethprint.ble.polar_frame import LAYOUTS, PMD_HEADER_BYTES, Layout, PmdFrame
+from plethprint.ble.polar_frame import LAYOUTS, Layout, PmdFrame
+from plethprint.ble.polar_header import PMD_HEADER_BYTES
 
 __all__ = [
     "LAYOUTS",
