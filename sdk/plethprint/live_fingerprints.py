@@ -81,7 +81,7 @@ class LiveFingerprints:
 
     Motion and perfusion are told beside each window where they are known, and lower its
     quality. Acceleration comes later than the samples it belongs to: a window waits for
-    it, 2.5 s at most.
+    it, 2.5 s of the stream at most; if the stream stops just then, until it goes on.
 
     Parameters
     ----------
