@@ -16,6 +16,12 @@ QUANTIZE  = $(TRAIN_BIN)/python -m plethprint_quantize
 TEACHER_PACKAGE = m2ae-small_v2
 STUDENT_PACKAGE = plethprint-micro_v2
 MODELS    = --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --student $(RUNS)/student
+# Processes of the teacher's training, a core or a GPU each; empty: as many as there are.
+TRAIN_PROCESSES ?=
+READ_PROCESSES = $(TRAIN_BIN)/python -c 'from plethprint_distill.compute import processes_here; print(processes_here())'
+# A step allocates and frees half a gigabyte: kept in huge pages it is 6 % faster (glibc only).
+KEEP_PAGES = GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4000000000:glibc.malloc.trim_threshold=8000000000
+PRETRAIN = OMP_NUM_THREADS=1 $(KEEP_PAGES) $(TRAIN_BIN)/torchrun --standalone --nproc_per_node $$processes -m plethprint_distill pretrain
 READ_ID   = $(TRAIN_BIN)/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["model"])'
 READ_KEY  = $(TRAIN_BIN)/python -c 'import json; from plethprint import signature as s; print(json.dumps([s.public_key_hex(s.load_or_create_signing_key())]))'
 PREPARE_ARGS ?=
@@ -122,7 +128,8 @@ train: $(TRAIN_VENV)/.train  ## train and quantise the shipped package (hours; r
 	@echo "==> windows of the corpora and of virtual wearers -> $(RUNS)/windows"
 	@$(DISTILL) prepare --data $(DATA) --out $(RUNS)/windows $(PREPARE_ARGS)
 	@echo "==> teacher -> $(RUNS)/teacher"
-	@$(DISTILL) pretrain --windows-dir $(RUNS)/windows --out $(RUNS)/teacher $(PRETRAIN_ARGS)
+	@set -e; processes="$(TRAIN_PROCESSES)"; test -n "$$processes" || processes=$$($(READ_PROCESSES)); \
+	  $(PRETRAIN) --windows-dir $(RUNS)/windows --out $(RUNS)/teacher $(PRETRAIN_ARGS)
 	@echo "==> student -> $(RUNS)/student"
 	@$(DISTILL) distill --windows-dir $(RUNS)/windows --teacher $(RUNS)/teacher/teacher.npz --out $(RUNS)/student $(DISTILL_ARGS)
 	@echo "==> int8 student and float teacher -> $(RUNS)/models"

@@ -27,10 +27,12 @@ from torch import nn
 
 from plethprint.errors import TrainingError
 
-__all__ = ["ComputeConfig", "is_leader", "make_fabric"]
+__all__ = ["ComputeConfig", "is_leader", "make_fabric", "processes_here"]
 
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 STRATEGIES = ("auto", "ddp", "fsdp")
+_LEAST_ROWS = 16
+"""Windows of a process, at least: below that a step is mostly exchange."""
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 
@@ -77,6 +79,27 @@ class ComputeConfig:
 def is_leader() -> bool:
     """Whether this process is the one of its run that writes files and speaks."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def processes_here(batch: int = 256) -> int:
+    """How many processes a training on this machine is best started with.
+
+    One for each GPU; without any, one for each core, since PyTorch's threads inside one
+    process wait for each other more than processes do. Cut down to a number that a batch
+    of `batch` windows can be shared among.
+
+    Examples
+    --------
+    >>> 256 % processes_here(256)
+    0
+    """
+    if torch.cuda.is_available():
+        most = torch.cuda.device_count()
+    elif torch.backends.mps.is_available():
+        most = 1
+    else:
+        most = min(os.cpu_count() or 1, batch // _LEAST_ROWS or 1)
+    return next(n for n in range(most, 0, -1) if batch % n == 0)
 
 
 def make_fabric(

@@ -19,7 +19,7 @@ pytest.importorskip("lightning", reason="needs the `train` extra")
 
 from plethprint.errors import TrainingError  # noqa: E402
 from plethprint_distill.ahead import AheadSource  # noqa: E402
-from plethprint_distill.compute import ComputeConfig  # noqa: E402
+from plethprint_distill.compute import ComputeConfig, processes_here  # noqa: E402
 from plethprint_distill.objective import (  # noqa: E402
     Learned,
     compare,
@@ -311,3 +311,25 @@ def test_bf16_trains_to_about_the_same_losses(
     for ours, theirs in zip(half, exact, strict=True):
         assert ours["loss"] != theirs["loss"]
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("cores", "batch", "processes"),
+    [(1, 256, 1), (2, 256, 2), (3, 256, 2), (12, 256, 8), (64, 256, 16), (4, 8, 1)],
+)
+def test_without_a_gpu_a_training_takes_a_process_for_each_core_that_shares_a_batch(
+    monkeypatch: pytest.MonkeyPatch, cores: int, batch: int, processes: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert processes_here(batch) == processes
+
+
+@pytest.mark.parametrize(("gpus", "processes"), [(1, 1), (6, 4), (8, 8)])
+def test_with_gpus_a_training_takes_a_process_for_each_of_them(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, processes: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert processes_here() == processes
