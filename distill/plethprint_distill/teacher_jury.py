@@ -9,7 +9,7 @@ so that two teachers can be compared in pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,17 +19,20 @@ from plethprint.agreement import centred_cosine
 from plethprint.errors import TrainingError
 from plethprint.signal import ECG
 from plethprint_distill.folds import Fold, thinned
-from plethprint_distill.metrics import auroc_of_people, mean_by_person, pearson
-from plethprint_distill.physiology import log_with_floor, target_column
+from plethprint_distill.partner_figures import (
+    DRAWS,
+    mean_of_people,
+    partners_found,
+    rank_of_people,
+)
 from plethprint_distill.probes import probe
 from plethprint_distill.reconstruction import paint_ecg
 from plethprint_distill.space import fingerprints, mixed_pairs, settle_space
 from plethprint_distill.statistics import Estimate, estimate
 from plethprint_distill.sweep import is_judge
 from plethprint_distill.teacher import M2AE
-from plethprint_distill.teacher_targets import SPOILED_RATIO
+from plethprint_distill.teacher_questions import PAIRS, QUESTIONS, Question
 from plethprint_distill.windows import WindowSet, concatenate
-from plethprint_sim.rhythm import AF
 
 __all__ = ["FIGURES", "Jury"]
 
@@ -37,7 +40,6 @@ FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-_DRAWS = 400
 _FIT, _ASKED = 1500, 1200
 """Windows of each pool that fit the probes, and that are asked, at most."""
 _PAINTED = 400
@@ -56,57 +58,6 @@ _POOLS: dict[str, tuple[tuple[str, ...], str]] = {
 }
 """Sets whose windows are asked together, and what the teacher sees of them."""
 
-
-@dataclass(frozen=True)
-class _Question:
-    """A label of windows that a probe reads from the frozen fingerprint."""
-
-    pools: tuple[str, ...]
-    label: Callable[[WindowSet], FloatArray]
-    """(N,); NaN where it is not known. Of classes 0 and 1."""
-    figure: str
-    """mae, r or auroc."""
-
-
-def _target(name: str) -> Callable[[WindowSet], FloatArray]:
-    column = target_column(name)
-    return lambda w: np.asarray(w.targets[:, column], np.float64)
-
-
-def _exponential(name: str) -> Callable[[WindowSet], FloatArray]:
-    read = _target(name)
-    return lambda w: np.exp(read(w))
-
-
-def _above(name: str, bar: float) -> Callable[[WindowSet], FloatArray]:
-    read = _target(name)
-
-    def label(windows: WindowSet) -> FloatArray:
-        value = read(windows)
-        return np.where(np.isfinite(value), value > bar, np.nan)
-
-    return label
-
-
-def _fibrillates(windows: WindowSet) -> FloatArray:
-    return np.asarray(np.asarray(windows.rhythm) == AF, np.float64)
-
-
-_PAIRS = ("bidmc", "uci")
-
-_QUESTIONS: dict[str, _Question] = {
-    "heart_rate_mae_bpm": _Question(("bidmc",), _exponential("log_heart_rate"), "mae"),
-    "interval_variation_r": _Question(_PAIRS, _target("log_interval_cv"), "r"),
-    "early_beats_auroc": _Question(_PAIRS, _above("early_share", 0.0), "auroc"),
-    "late_beats_auroc": _Question(_PAIRS, _above("late_share", 0.0), "auroc"),
-    "systolic_r": _Question(("uci",), _exponential("log_sbp"), "r"),
-    "disturbed_auroc": _Question(
-        ("sensors",),
-        _above("log_disturbance", float(log_with_floor(SPOILED_RATIO))),
-        "auroc",
-    ),
-    "af_from_ecg_auroc": _Question(("ecg",), _fibrillates, "auroc"),
-}
 
 FIGURES = {
     "heart_rate_mae_bpm": ("heart rate, bpm", -1),
@@ -203,14 +154,12 @@ class Jury:
         }
         found = {
             name: answer
-            for name, question in _QUESTIONS.items()
+            for name, question in QUESTIONS.items()
             if (answer := self._ask(question, seen)) is not None
         }
         return {**found, **dict(self._of_pairs(teacher, seen))}
 
-    def _ask(
-        self, question: _Question, seen: Mapping[str, Float32Array]
-    ) -> Estimate | None:
+    def _ask(self, question: Question, seen: Mapping[str, Float32Array]) -> Estimate | None:
         names = [name for name in question.pools if name in self._pools]
         if not names:
             return None
@@ -233,22 +182,25 @@ class Jury:
         )
         truth, whose = label[fold.test], person[fold.test]
         value = (said.score if classes else said.value)[0, fold.test, 0]
-        return estimate(_metric(question.figure, truth, value, whose), whose, draws=_DRAWS)
+        return estimate(question.metric(truth, value, whose), whose, draws=DRAWS)
 
     def _of_pairs(
         self, teacher: M2AE, seen: Mapping[str, Float32Array]
     ) -> Iterator[tuple[str, Estimate]]:
         """How PPG stands to ECG in the judges' pairs."""
-        pools = {k: self._pools[k] for k in _PAIRS if k in self._pools}
+        pools = {k: self._pools[k] for k in PAIRS if k in self._pools}
         asked = [pool.windows.take(pool.asked) for pool in pools.values()]
         pairs = concatenate(asked)
         person = np.asarray(pairs.person)
         alone = np.concatenate([seen[k][pool.asked] for k, pool in pools.items()])
         both = fingerprints(teacher, pairs, ("ppg", "ecg"))
         heart = fingerprints(teacher, pairs, ("ecg",))
-        yield "retrieval_at_256", _mean(_hits(alone, heart).astype(np.float64), person)
-        yield "centred_cosine", _mean(centred_cosine(alone, both), person)
-        yield "effective_rank", _rank(alone, person)
+        yield (
+            "retrieval_at_256",
+            mean_of_people(partners_found(alone, heart).astype(np.float64), person),
+        )
+        yield "centred_cosine", mean_of_people(centred_cosine(alone, both), person)
+        yield "effective_rank", rank_of_people(alone, person)
         few = concatenate(
             w.take(thinned(np.arange(len(w)), np.asarray(w.person), _PAINTED, seed=1))
             for w in asked
@@ -256,7 +208,7 @@ class Jury:
         truth = np.asarray(few.ecg, np.float64) * ECG.input_scale
         error = ((paint_ecg(teacher, few.ppg) - truth) ** 2).mean(axis=1)
         energy = np.maximum(truth.var(axis=1), 1e-9)
-        yield "ecg_error", _mean(error / energy, np.asarray(few.person))
+        yield "ecg_error", mean_of_people(error / energy, np.asarray(few.person))
 
 
 def _judge_rows(windows: WindowSet) -> BoolArray:
@@ -290,71 +242,3 @@ def _pooled(
         return None
     found = _Pool(concatenate(parts), np.concatenate(asked), modality)
     return found if found.asked.any() and not found.asked.all() else None
-
-
-def _metric(
-    figure: str, truth: FloatArray, value: FloatArray, person: npt.NDArray[np.str_]
-) -> Callable[[FloatArray], FloatArray]:
-    """The figure of weights (D, N)."""
-    if figure == "auroc":
-        return auroc_of_people(truth > 0.5, value, person)
-    if figure == "r":
-        return lambda weights: pearson(truth, value, weights)
-    error = np.abs(truth - value)
-    return lambda weights: mean_by_person(error, person, weights)
-
-
-def _mean(values: FloatArray, person: npt.NDArray[np.str_]) -> Estimate:
-    return estimate(
-        lambda weights: mean_by_person(values, person, weights), person, draws=_DRAWS
-    )
-
-
-def _hits(asking: Float32Array, asked: Float32Array, pool: int = 256) -> BoolArray:
-    """(N,) whether a row's nearest among `pool` of the other side is its own partner.
-
-    As `plethprint.agreement.retrieval_at`, row by row; the rows that are left over by
-    whole pools make one more with rows of the first.
-    """
-    order = np.random.default_rng(0).permutation(len(asking))
-    x, y = (_unit(rows.astype(np.float64))[order] for rows in (asking, asked))
-    found = np.zeros(len(order), dtype=np.bool_)
-    for first in range(0, len(order), pool):
-        own = np.arange(first, min(first + pool, len(order)))
-        others = own if len(own) == pool else np.r_[own, np.arange(min(pool, first))]
-        others = others[:pool]
-        found[own] = np.argmax(x[own] @ y[others].T, axis=1) == np.arange(len(own))
-    hits = np.empty_like(found)
-    hits[order] = found
-    return hits
-
-
-def _unit(rows: FloatArray) -> FloatArray:
-    centred = rows - rows.mean(axis=0)
-    lengths = np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-    unit: FloatArray = centred / lengths
-    return unit
-
-
-def _rank(vectors: Float32Array, person: npt.NDArray[np.str_]) -> Estimate:
-    """`space.effective_rank`, with people drawn anew by their own sums and squares."""
-    names, first, inverse = np.unique(person, return_index=True, return_inverse=True)
-    x = vectors.astype(np.float64) - vectors.mean(axis=0)
-    count = np.bincount(inverse).astype(np.float64)
-    sums = np.stack([x[inverse == k].sum(axis=0) for k in range(len(names))])
-    squares = np.stack([x[inverse == k].T @ x[inverse == k] for k in range(len(names))])
-
-    def rank(weights: FloatArray) -> FloatArray:
-        own = weights[:, first]
-        total = np.maximum(own @ count, 1e-30)
-        out = np.empty(len(own))
-        for draw, drawn in enumerate(own):
-            mean = drawn @ sums / total[draw]
-            covariance = np.tensordot(drawn, squares, 1) / total[draw]
-            values = np.linalg.eigvalsh(covariance - np.outer(mean, mean))
-            share = np.maximum(values, 0) / max(values.sum(), 1e-30)
-            share = share[share > 1e-12]
-            out[draw] = np.exp(-(share * np.log(share)).sum())
-        return out
-
-    return estimate(rank, person, draws=_DRAWS)

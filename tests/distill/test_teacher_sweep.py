@@ -18,6 +18,8 @@ from plethprint_distill import teacher_jury, teacher_sweep_table  # noqa: E402
 from plethprint_distill import teacher_sweep as module  # noqa: E402
 from plethprint_distill.__main__ import main  # noqa: E402
 from plethprint_distill.checkpoint import load_teacher  # noqa: E402
+from plethprint_distill.partner_figures import partners_found, rank_of_people  # noqa: E402
+from plethprint_distill.physiology import target_column  # noqa: E402
 from plethprint_distill.pretrain import Pretraining  # noqa: E402
 from plethprint_distill.pretrain_config import PretrainConfig  # noqa: E402
 from plethprint_distill.space import effective_rank  # noqa: E402
@@ -57,7 +59,7 @@ def _of(windows: WindowSet, corpus: str, **columns: object) -> WindowSet:
 def corpora(virtual: WindowSet) -> dict[str, WindowSet]:
     """Every pool of the jury, and virtual wearers."""
     pressure = np.array(virtual.targets)
-    column = teacher_jury.target_column("log_sbp")
+    column = target_column("log_sbp")
     pressure[:, column] = np.log(np.random.default_rng(0).uniform(90, 160, len(virtual)))
     hearts = {"ppg": np.zeros_like(virtual.ppg), "has_ppg": np.zeros(len(virtual), bool)}
     return {
@@ -159,7 +161,7 @@ def test_a_probe_tells_what_the_fingerprint_knows_and_not_what_it_does_not(
 ) -> None:
     """With the heart rate itself for a fingerprint, and with noise."""
     jury = Jury(corpora)
-    rate = teacher_jury.target_column("log_heart_rate")
+    rate = target_column("log_heart_rate")
     noise = np.random.default_rng(3)
 
     def told(teacher: M2AE, windows: WindowSet, *_: object, **__: object) -> np.ndarray:
@@ -185,7 +187,7 @@ def test_hits_row_by_row_are_the_retrieval_of_the_agreement() -> None:
     b = a + 0.7 * rng.standard_normal((512, 8))
     a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
     order = np.random.default_rng(0).permutation(512)
-    hits = teacher_jury._hits(a, b)
+    hits = partners_found(a, b)
     assert hits.mean() == retrieval_at(a[order], b[order], 256)
     assert 0.1 < hits.mean() < 0.9
 
@@ -194,7 +196,7 @@ def test_the_rank_of_all_judges_is_the_effective_rank() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((90, 6)) * np.arange(1, 7)
     person = np.repeat([f"p{k}" for k in range(9)], 10)
-    found = teacher_jury._rank(vectors.astype(np.float32), person)
+    found = rank_of_people(vectors.astype(np.float32), person)
     assert found.interval.mean == pytest.approx(effective_rank(vectors), rel=1e-3)
     assert found.interval.low < found.interval.high
 
