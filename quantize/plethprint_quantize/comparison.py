@@ -7,8 +7,8 @@ runs; or, for a quick look and where there is no converter, int8 is pretended in
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +19,13 @@ from plethprint.agreement import centred_cosine, neighbour_overlap
 from plethprint.errors import PackageIncompatibleError
 from plethprint_distill.statistics import estimate, mean_over_people
 from plethprint_distill.windows import WindowSet
-from plethprint_quantize.bias_correction import bias_corrected, rounded_fingerprints
-from plethprint_quantize.calibrate import (
-    METHODS,
-    Ranges,
-    choose_windows,
-    float_fingerprints,
-    measure_ranges,
-)
+from plethprint_quantize.calibrate import choose_windows, float_fingerprints
 from plethprint_quantize.checkpoint import load_ranges, load_student, load_windows
-from plethprint_quantize.equalize import equalized
-from plethprint_quantize.export import DeployNet, fold
-from plethprint_quantize.golden import run_tflite_micro
+from plethprint_quantize.export import fold
 from plethprint_quantize.held_out import held_out_windows
-from plethprint_quantize.tflite import (
-    convert_float,
-    quantize_int8,
-    with_representable_biases,
-)
+from plethprint_quantize.recipe import Recipe, RecipeBuilder
 
-__all__ = ["GOAL", "Recipe", "compare", "markdown"]
+__all__ = ["GOAL", "compare", "markdown"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -58,46 +45,7 @@ _CALIBRATED = (
 )
 _LEARNED = ("learned", "learned+bias")
 
-Int8Array = npt.NDArray[np.int8]
 FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One way to quantise a student.
-
-    Examples
-    --------
-    >>> Recipe.parse("mse+bias")
-    Recipe(ranges='mse', equalize=False, correct_bias=True)
-    """
-
-    ranges: str
-    """``"learned"`` or one of `METHODS`."""
-    equalize: bool = False
-    correct_bias: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> Recipe:
-        """Read ``RANGES[+equalize][+bias]``.
-
-        Raises
-        ------
-        PackageIncompatibleError
-            If a word is not known, or learned ranges are to be equalised.
-        """
-        ranges, *more = text.split("+")
-        if ranges not in ("learned", *METHODS) or not set(more) <= {"equalize", "bias"}:
-            raise PackageIncompatibleError(
-                f"recipe {text!r} is not learned, {', '.join(METHODS)}, with +equalize and "
-                "+bias where wanted"
-            )
-        if ranges == "learned" and "equalize" in more:
-            raise PackageIncompatibleError(
-                "learned ranges are those of the channels as they were trained: to "
-                "equalise them, calibrate"
-            )
-        return cls(ranges, "equalize" in more, "bias" in more)
 
 
 def compare(
@@ -165,7 +113,7 @@ def compare(
         for corpus, windows in held_out.items()
     }
     targets = _targets(teacher, held_out)
-    builder = _Builder(deploy, learned, setters, pretend)
+    builder = RecipeBuilder(deploy, learned, setters, pretend)
     rows: dict[str, dict[str, Any]] = {}
     for name, recipe in parsed.items():
         run = builder.build(recipe)
@@ -221,41 +169,6 @@ def markdown(found: dict[str, Any]) -> str:
     goal = ", ".join(f"{name} >= {least}" for name, least in found["goal"].items())
     lines.append(f"Goal ({goal}): {', '.join(found['reached']) or 'not reached'}.")
     return "\n".join(lines) + "\n"
-
-
-@dataclass
-class _Builder:
-    """Builds recipes, converting a float graph once for all that share it."""
-
-    deploy: DeployNet
-    learned: Ranges | None
-    setters: Int8Array
-    pretend: bool
-
-    def __post_init__(self) -> None:
-        self._converted: dict[bool, bytes] = {}
-
-    def build(self, recipe: Recipe) -> Callable[[Int8Array], Int8Array]:
-        """What turns int8 windows (N, T) into fingerprints (N, D) by a recipe."""
-        source = equalized(self.deploy, self.setters) if recipe.equalize else self.deploy
-        if recipe.ranges == "learned":
-            assert self.learned is not None
-            ranges = self.learned
-        else:
-            ranges = measure_ranges(source, self.setters, method=recipe.ranges)
-        source = with_representable_biases(source, ranges)
-        if recipe.correct_bias:
-            source = bias_corrected(source, ranges, self.setters)
-        if self.pretend:
-            return lambda windows: rounded_fingerprints(source, ranges, windows)
-        if recipe.correct_bias:
-            floats = convert_float(source)
-        elif recipe.equalize in self._converted:
-            floats = self._converted[recipe.equalize]
-        else:
-            floats = self._converted[recipe.equalize] = convert_float(source)
-        model = quantize_int8(floats, ranges)
-        return lambda windows: run_tflite_micro(model, windows)
 
 
 def _targets(

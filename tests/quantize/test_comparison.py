@@ -8,11 +8,12 @@ import torch
 from plethprint.errors import PackageIncompatibleError, RecordingError
 from plethprint_distill.labelled_windows import ppg_windows
 from plethprint_distill.windows import concatenate
-from plethprint_quantize import comparison
+from plethprint_quantize import comparison, recipe
 from plethprint_quantize.__main__ import main
 from plethprint_quantize.bias_correction import rounded_fingerprints
-from plethprint_quantize.comparison import Recipe, compare, markdown
+from plethprint_quantize.comparison import compare, markdown
 from plethprint_quantize.held_out import held_out_windows
+from plethprint_quantize.recipe import Recipe
 
 RANGES = [(0.0, 6.0)] * 8 + [(-9.0, 9.0)]
 
@@ -20,12 +21,12 @@ RANGES = [(0.0, 6.0)] * 8 + [(-9.0, 9.0)]
 @pytest.fixture(autouse=True)
 def _pretended_int8(monkeypatch):
     """The converters are tested in test_conversion: here int8 is pretended in torch."""
-    monkeypatch.setattr(comparison, "convert_float", lambda deploy: deploy)
+    monkeypatch.setattr(recipe, "convert_float", lambda deploy: deploy)
     monkeypatch.setattr(
-        comparison, "quantize_int8", lambda deploy, ranges: (deploy, ranges)
+        recipe, "quantize_int8", lambda deploy, ranges: (deploy, ranges)
     )
     run = lambda model, windows: rounded_fingerprints(*model, windows)
-    monkeypatch.setattr(comparison, "run_tflite_micro", run)
+    monkeypatch.setattr(recipe, "run_tflite_micro", run)
 
 
 @pytest.fixture
