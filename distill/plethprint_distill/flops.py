@@ -60,7 +60,7 @@ def teacher_cost(
     --------
     >>> from plethprint_distill.teacher import PRESETS
     >>> round(teacher_cost(PRESETS["small"]).flops_per_window / 1e6)
-    171
+    182
     """
     config = config or PretrainConfig()
     paired = 1.0 - config.unpaired_share
@@ -122,9 +122,9 @@ def look_flops(shape: TeacherConfig, kind: str, mask_ratio: float = 0.5) -> int:
         _encode(shape, name, shown)
         + _share(shape, shown)
         + _decode(shape, name, shown)
-        + _encode(shape, name, tokens)
-        + _share(shape, tokens)
-        + pool
+        + 2 * _encode(shape, name, tokens)
+        + 2 * _share(shape, tokens)
+        + 2 * pool
     )
 
 

@@ -3,7 +3,8 @@
 Two kinds of paired step alternate by chance. A *cross* step sees each modality whole and
 alone: it paints the other one, contrasts the two, and reads physiology from each. A
 *masked* step shows complementary halves, PPG where ECG is hidden and ECG where PPG is
-hidden, and paints what is hidden. Recordings of one modality take steps of their own.
+hidden, and paints what is hidden. Recordings of one modality take steps of their own: half
+of a window paints the rest, and two views of it, a moment apart, are each other's partner.
 
 A step has two halves. `look` is the heavy one and treats every window by itself: it gives
 raw fingerprints and the error of each painted token. `compare` makes the losses of them
@@ -136,10 +137,14 @@ def compare(
     with torch.autocast(seen["targets"].device.type, enabled=False):
         raws = _named(seen, "raw")
         hidden = _named(seen, "hidden")
-        unit = {m: teacher.finish(raw) for m, raw in raws.items()} if "both" in raws else {}
+        told_apart = "both" in raws or "again" in raws
+        unit = {m: teacher.finish(raw) for m, raw in raws.items()} if told_apart else {}
         losses = {k: mean_error(e, hidden.get(k)) for k, e in _named(seen, "error").items()}
-        if unit:
-            kin, scale = same_person(seen["person"], config.kin_share), learned.scale
+        kin, scale = same_person(seen["person"], config.kin_share), learned.scale
+        if "again" in unit:
+            losses["contrast_views"] = contrast(unit["alone"], unit["again"], scale, kin)
+            losses["agreement_views"] = disagreement(unit["alone"], unit["again"])
+        elif unit:
             # Not both against ECG: these two begin together, and would tell by the phase.
             losses["contrast"] = contrast(unit["ppg"], unit["ecg"], scale, kin)
             losses["contrast"] += contrast(unit["both"], unit["ppg"], scale, kin)
@@ -221,12 +226,14 @@ def _masked(
 def _alone(
     teacher: M2AE, batch: TeacherBatch, masks: tuple[torch.Tensor, torch.Tensor]
 ) -> PerWindow:
-    """One modality: half of it paints the rest; its fingerprint is of all of it."""
+    """One modality: half of it paints the rest; its fingerprints are of two whole views."""
     name = "ppg" if batch.ppg is not None else "ecg"
     windows = batch.ppg if batch.ppg is not None else batch.ecg
     clean = batch.clean_ppg if batch.ppg is not None else batch.clean_ecg
+    moved = batch.moved_ppg if batch.ppg is not None else batch.moved_ecg
     assert windows is not None
     assert clean is not None
+    assert moved is not None
     shown, hidden = masks
     memory = teacher.share(teacher.encode(name, windows, shown))
     return {
@@ -235,6 +242,7 @@ def _alone(
         ),
         f"hidden.{name}_alone": _unseen(teacher, hidden),
         "raw.alone": _pool(teacher, teacher.share(teacher.encode(name, windows))),
+        "raw.again": _pool(teacher, teacher.share(teacher.encode(name, moved))),
     }
 
 
@@ -282,7 +290,9 @@ def total_loss(losses: dict[str, torch.Tensor], config: PretrainConfig) -> torch
     """The weighted sum that is minimised."""
     weights = {
         "contrast": config.contrast,
+        "contrast_views": config.views * config.contrast,
         "agreement": config.agreement,
+        "agreement_views": config.views * config.agreement,
         "decorrelation": config.decorrelation,
         "physiology": config.physiology,
     }

@@ -42,6 +42,8 @@ class PretrainConfig:
     """Of the contrast, held where it is; 0: learned, from 0.1 on."""
     agreement: float = 0.5
     """Of the fingerprints from PPG alone and from both."""
+    views: float = 1.0
+    """Share of both weights above that two views of a recording without a pair have."""
     physiology: float = 1.0
     decorrelation: float = 0.1
     seed: int = 0

@@ -3,13 +3,13 @@
 An affine map, found once on training windows, takes the mean off and weighs each
 principal direction by
 
-    g = v^(-1/4) r^2        r = 1 - n / v
+    g = r^2        r = 1 - n / v
 
 where v is the direction's variance and n that part of it in which PPG alone and ECG with
-PPG disagree. The fourth root (half whitening) keeps a few strong directions from being
-everything; the reliability r keeps a fingerprint from being about what no PPG can tell.
-On training people set aside, r^2 was the best of the powers tried for agreement,
-neighbours and retrieval alike ([docs/training.md]).
+PPG disagree: the reliability r keeps a fingerprint from being about what no PPG can tell.
+On training people r^2 was the best of the powers tried for agreement, neighbours and
+retrieval alike. Whitening on top of it, g = v^(-1/4) r^2, gave version 2's fingerprints a
+higher rank and no probe anything, and students follow it less closely (docs/training.md).
 """
 
 from __future__ import annotations
@@ -76,9 +76,7 @@ def settle_space(teacher: M2AE, windows: WindowSet) -> None:
     apart = alone - both
     noise = 0.5 * ((apart - apart.mean(axis=0)) @ vectors).var(axis=0)
     reliability = np.clip(1.0 - noise / np.maximum(values, 1e-12), 0.05, 1.0)
-    # A direction with next to no variance would be blown up to noise.
-    values = np.maximum(values, 1e-3 * values.max())
-    spread = vectors @ np.diag(values**-0.25 * reliability**2) @ vectors.T
+    spread = vectors @ np.diag(reliability**2) @ vectors.T
     teacher.centre.copy_(torch.from_numpy(centre))
     teacher.spread.copy_(torch.from_numpy(spread))
 

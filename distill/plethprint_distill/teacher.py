@@ -177,8 +177,8 @@ class M2AE(nn.Module):
             }
         )
         self.project = nn.Linear(2 * width, config.dim)
-        # A fixed affine map, the identity until training is over: centres and half
-        # whitens the fingerprints, so that distances use all their numbers.
+        # A fixed affine map, the identity until training is over: it centres fingerprints
+        # and weighs their directions by how reliably PPG tells them.
         self.centre: torch.Tensor
         self.spread: torch.Tensor
         self.register_buffer("centre", torch.zeros(config.dim))
@@ -227,7 +227,7 @@ class M2AE(nn.Module):
         return raw
 
     def finish(self, raw: torch.Tensor) -> torch.Tensor:
-        """Centred, half-whitened, of unit length: the fingerprint."""
+        """Centred, weighted, of unit length: the fingerprint."""
         return fn.normalize((raw - self.centre) @ self.spread, dim=-1)
 
     def decode(self, modality: str, shared: torch.Tensor) -> torch.Tensor:

@@ -40,9 +40,9 @@ class TeacherBatch:
     clean_ppg: torch.Tensor | None
     clean_ecg: torch.Tensor | None
     moved_ppg: torch.Tensor | None
-    """The PPG from a moment earlier or later on, disturbed anew; of pairs alone."""
+    """The PPG from a moment earlier or later on, disturbed anew."""
     moved_ecg: torch.Tensor | None
-    """What the ECG is at that moment, clean."""
+    """The ECG at that moment: of pairs clean, alone disturbed anew, as another lead."""
     targets: torch.Tensor
     rhythm: torch.Tensor
     person: torch.Tensor
@@ -232,7 +232,7 @@ def _views(
     parts: Parts,
     rng: np.random.Generator,
 ) -> dict[str, Rows]:
-    """Crops in standard deviations, clean and disturbed; of pairs a second, moved one."""
+    """Crops in standard deviations, clean and disturbed, and second, moved ones."""
     count = sum(len(index) for _, index in parts)
     rows = {
         spec.name: np.concatenate([getattr(pools.sets[k], spec.name)[i] for k, i in parts])
@@ -252,11 +252,12 @@ def _views(
         "moved_ppg": None,
         "moved_ecg": None,
     }
-    if kind == "paired":
-        moved = _cut(rows["ppg"], PPG, there)
-        assert moved is not None
-        views["moved_ppg"] = disturb(moved, rng, config.disturbance)
-        views["moved_ecg"] = _cut(rows["ecg"], ECG, there)
+    moved_ppg, moved_ecg = (_cut(rows[spec.name], spec, there) for spec in (PPG, ECG))
+    if moved_ppg is not None:
+        views["moved_ppg"] = disturb(moved_ppg, rng, config.disturbance)
+    if moved_ecg is not None and kind == "ecg":
+        moved_ecg = disturb_ecg(other_lead(moved_ecg, rng), rng)
+    views["moved_ecg"] = moved_ecg
     return views
 
 

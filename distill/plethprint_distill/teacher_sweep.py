@@ -58,6 +58,7 @@ TEACHER_VARIANTS = (
     *_numbers("contrast", "contrast", 0.0, 1.0),
     *_numbers("reconstruction", "reconstruction", 0.0, 0.3, 3.0),
     *_numbers("agreement", "agreement", 0.0),
+    *_numbers("views", "views", 0.0),
     *_numbers("decorrelation", "decorrelation", 0.0),
     *_numbers("mask ratio", "mask_ratio", 0.25, 0.75),
     *_numbers("temperature", "temperature", 0.05, 0.2),

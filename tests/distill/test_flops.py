@@ -35,14 +35,13 @@ def step(
     teacher = teacher or M2AE(shape)
     ppg, ecg = torch.randn(WINDOWS, 640), torch.randn(WINDOWS, 1280)
     has_ppg, has_ecg = kind != "ecg alone", kind != "ppg alone"
-    pair = has_ppg and has_ecg
     batch = TeacherBatch(
         ppg=ppg if has_ppg else None,
         ecg=ecg if has_ecg else None,
         clean_ppg=ppg if has_ppg else None,
         clean_ecg=ecg if has_ecg else None,
-        moved_ppg=ppg if pair else None,
-        moved_ecg=ecg if pair else None,
+        moved_ppg=ppg if has_ppg else None,
+        moved_ecg=ecg if has_ecg else None,
         targets=torch.zeros(WINDOWS, len(TARGETS)),
         rhythm=torch.zeros(WINDOWS, dtype=torch.long),
         person=torch.arange(WINDOWS),

@@ -90,17 +90,16 @@ def test_the_settled_space_is_centred_and_views_agree_more_in_it(
     settle_space(teacher, virtual)
     after = views()
     assert np.linalg.norm(after.mean(axis=0)) < 0.5 * np.linalg.norm(before.mean(axis=0))
-    # Half whitening without a look at how far the views disagree in a direction:
+    # Without a look at how far the views disagree in a direction:
     raw = np.concatenate(
         [fingerprints(teacher, virtual, m, raw=True) for m in (("ppg",), ("ppg", "ecg"))]
     )
-    values, vectors = np.linalg.eigh(np.cov(raw, rowvar=False))
-    plain = (raw - raw.mean(axis=0)) @ vectors
-    plain *= np.maximum(values, 1e-3 * values.max()) ** -0.25
+    plain = raw - raw.mean(axis=0)
     half = len(virtual)
     agree = [centred_cosine(v[:half], v[half:]).mean() for v in (plain, after)]
     assert agree[1] > agree[0] + 0.02
-    assert effective_rank(after) > 4.0  # and yet they have not collapsed
+    # and yet they have not collapsed
+    assert effective_rank(after) > 0.3 * effective_rank(plain)
     save_teacher(teacher, tmp_path / "teacher.npz")
     teacher = load_teacher(tmp_path / "teacher.npz")
     again = views()
