@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plethprint.errors import MissingExtraError, RecordingError, SampleRateError
-from plethprint.io import read_recording
+from plethprint.io import Recording, read_recording
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 PPG = np.round(np.sin(np.arange(200) / 7.0), 4)
@@ -284,6 +284,83 @@ def test_stamps_of_arrival_in_bursts_are_refused_and_not_guessed(write, burst, s
     times += np.tile(np.arange(burst) * step_s, count)
     with pytest.raises(RecordingError, match="too uneven"):
         read_recording(write(table("time_s,ppg", times, PPG)))
+
+
+def _camera_times(frames, jitter, seed=0):
+    """Frames of a phone: even on the whole, each off by up to `jitter` periods."""
+    rng = np.random.default_rng(seed)
+    return np.sort(np.arange(frames) + rng.uniform(-jitter, jitter, frames)) / 30.0
+
+
+@pytest.mark.parametrize("jitter", [0.1, 0.3, 0.5])
+def test_frames_that_come_early_or_late_do_not_stretch_time(write, jitter):
+    times_s = _camera_times(1800, jitter)
+    recording = read_recording(
+        write(table("time_ms,ppg", times_s * 1e3, np.sin(2 * np.pi * 1.2 * times_s)))
+    )
+    assert recording.duration_s == pytest.approx(60.0, abs=0.2)
+    assert recording.missing < 0.03
+    even_s = times_s[0] + np.arange(recording.ppg.size) / recording.sample_rate_hz
+    error = recording.ppg - np.sin(2 * np.pi * 1.2 * even_s)
+    assert np.sqrt(np.nanmean(error**2)) < 0.12
+
+
+def test_a_camera_that_slows_down_in_the_dark_keeps_its_time(write):
+    times_s = np.concatenate([np.arange(900) / 30, 30 + np.arange(720) / 24])
+    recording = read_recording(
+        write(table("time_s,ppg", times_s, np.sin(2 * np.pi * 1.2 * times_s)))
+    )
+    even_s = np.arange(recording.ppg.size) / recording.sample_rate_hz
+    error = recording.ppg - np.sin(2 * np.pi * 1.2 * even_s)
+    assert np.abs(error).max() < 0.05
+    assert recording.duration_s == pytest.approx(60.0, abs=0.1)
+    assert recording.gap_samples == 0
+
+
+def test_a_pause_between_uneven_frames_is_missing_and_not_drawn_through(write):
+    times_s = _camera_times(1800, 0.5)
+    times_s[900:] += 3.0
+    recording = read_recording(write(table("time_s,ppg", times_s, np.cos(times_s))))
+    assert recording.duration_s == pytest.approx(63.0, abs=0.2)
+    first = int(30.5 * recording.sample_rate_hz)
+    assert np.isnan(recording.ppg[first : first + 60]).all()
+    assert recording.gap_samples == np.isnan(recording.ppg).sum()
+
+
+def test_samples_with_times_of_their_own_make_a_recording(write):
+    times_s = 1.7e9 + _camera_times(600, 0.5)
+    ppg = np.cos(times_s - 1.7e9)
+    recording = Recording.from_times(ppg, times_s, name="camera")
+    assert recording.start == times_s[0]
+    assert recording.name == "camera"
+    same = read_recording(write(table("time_s,ppg", times_s, ppg)))
+    assert recording.ppg == pytest.approx(same.ppg, nan_ok=True, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda times_s: times_s[:-1], "a time for each sample"),
+        (lambda times_s: times_s[::-1], "on sample 1 of recording time does not go on"),
+        (lambda times_s: np.repeat(times_s[::2], 2), "on sample 1 .* time does not go on"),
+        (lambda times_s: np.where(times_s == 1.0, np.nan, times_s), "sample 30 .* no time"),
+    ],
+)
+def test_times_that_show_no_order_are_refused(change, message):
+    times_s = np.arange(600) / 30
+    with pytest.raises(RecordingError, match=message):
+        Recording.from_times(np.cos(times_s), change(times_s))
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the real recordings")
+@pytest.mark.parametrize("record", ["record_02", "record_09", "record_12", "record_18"])
+def test_real_phones_keep_their_time(record):
+    with np.load(DATA / "welltory" / f"{record}.npz") as arrays:
+        times_s = arrays["time_ms"].astype(np.float64) / 1e3
+        red = arrays["ppg"][0].astype(np.float64)
+    recording = Recording.from_times(red, times_s)
+    assert recording.duration_s == pytest.approx(times_s[-1] - times_s[0], abs=0.1)
+    assert recording.missing < 0.08
 
 
 def test_a_rate_that_contradicts_the_time_column_is_refused(write):

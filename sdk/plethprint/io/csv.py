@@ -8,7 +8,8 @@ The PPG is the column called ``ppg``, ``pleth``, ``bvp``, ``green``, ``ir`` or `
 (in this order, with or without a unit), or the only one left besides time and ECG. A
 time column (``t``, ``time``, ``timestamp``, with a unit such as ``_ms`` or without, or
 ISO 8601; without a header, a first column that always rises) gives the rate. Where it
-jumps, the missing samples are filled in as NaN and counted.
+jumps, the missing samples are filled in as NaN and counted; where it is uneven, as of a
+phone's camera, the signal is read off its own time (`plethprint.io.time_stamps`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from plethprint.errors import RecordingError
 from plethprint.io.recording import Recording, agreed_rate_hz, as_float32
 from plethprint.io.table import Table, words_of
-from plethprint.io.time_stamps import fill_gaps, guess_unit_s, missing_after, rate_of
+from plethprint.io.time_stamps import even_times, guess_unit_s, start_of
 
 __all__ = ["read_csv"]
 
@@ -31,7 +32,6 @@ _TIME_WORDS = ("t", "time", "timestamp", "timestamps", "ts", "datetime", "second
 _UNITS_S = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _ABOUT_WORDS = frozenset({*_TIME_WORDS[1:], "quality", "sqi", "valid", "status", "flag"})
 """A column with one of these in its name tells about a signal but is none."""
-_UNIX_TIME_FROM = 1e8  # smaller stamps count from the start of the recording
 
 
 def read_csv(path: Path, sample_rate_hz: float | None, column: str | None) -> Recording:
@@ -46,11 +46,12 @@ def read_csv(path: Path, sample_rate_hz: float | None, column: str | None) -> Re
     if time is not None:
         stamps_s = table.moments(time)
         stamps_s = stamps_s * _unit_s(table.names[time], stamps_s)
-        stated_hz = rate_of(stamps_s, table.line_numbers, str(path))
-        missing = missing_after(stamps_s, stated_hz, str(path))
-        signals = {index: fill_gaps(values, missing) for index, values in signals.items()}
-        gap_samples = int(missing.sum())
-        start = float(stamps_s[0]) if stamps_s[0] >= _UNIX_TIME_FROM else 0.0
+        even = even_times(
+            stamps_s, str(path), lambda index: f"line {table.line_numbers[index]}"
+        )
+        stated_hz, gap_samples = even.rate_hz, even.gap_samples
+        signals = {index: even.of(values) for index, values in signals.items()}
+        start = start_of(stamps_s)
     rate_hz = agreed_rate_hz(stated_hz, sample_rate_hz, str(path))
     has_ecg = ecg is not None and bool(np.isfinite(signals[ecg]).any())
     return Recording(
