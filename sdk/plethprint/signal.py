@@ -190,9 +190,22 @@ class Preprocessor:
         self._missing: npt.NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
         self._kept_from = 0  # index, at the model's rate, of the first sample kept
         self._next_start = 0
+        self._ended = False
 
     def push(self, samples: npt.ArrayLike) -> list[Window]:
-        """Take samples (any shape of one axis; NaN is missing), give finished windows."""
+        """Take samples (any shape of one axis; NaN is missing), give finished windows.
+
+        Raises
+        ------
+        WindowShapeError
+            If they have another shape.
+        SignalError
+            After `flush`, which ended the signal: `reset` begins another.
+        """
+        if self._ended:
+            raise SignalError(
+                "flush() ended this signal: reset() begins another; flush once, at the end"
+            )
         values = np.asarray(samples, dtype=np.float64)
         if values.ndim != 1:
             raise WindowShapeError(
@@ -203,6 +216,9 @@ class Preprocessor:
 
     def flush(self) -> list[Window]:
         """End of the signal: windows that waited for samples to come."""
+        if self._ended:
+            return []
+        self._ended = True
         held = self._resample(*self._bridge.flush())
         return held + self._advance(*self._resampler.flush())
 
