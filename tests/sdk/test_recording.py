@@ -248,6 +248,50 @@ def test_a_wrong_column_lists_the_columns_there_are(write):
 
 
 @pytest.mark.parametrize(
+    "header",
+    ["elapsed_ms,raw_ppg", "unix_timestamp_ms,led_green", "timestamp (ms),acc,led_ir"],
+)
+def test_names_as_loggers_give_them_are_understood(write, header):
+    columns = [np.arange(PPG.size) * 20, *[0 * PPG] * (header.count(",") - 1), PPG]
+    recording = read_recording(write(table(header, *columns)))
+    assert recording.sample_rate_hz == pytest.approx(50)
+    assert recording.ppg == pytest.approx(PPG)
+
+
+def test_the_column_of_time_can_be_chosen_or_passed_over(write):
+    path = write(table("clock,time,ppg", np.arange(PPG.size) * 20, PPG, PPG))
+    with pytest.raises(RecordingError, match="time_column none"):
+        read_recording(path)
+    assert read_recording(path, time_column="Clock").sample_rate_hz == pytest.approx(50)
+    passed_over = read_recording(path, time_column="none", sample_rate_hz=64)
+    assert passed_over.sample_rate_hz == 64
+    assert passed_over.ppg == pytest.approx(PPG)
+    with pytest.raises(RecordingError, match="no column 'when'; it has 'clock'"):
+        read_recording(path, time_column="when")
+
+
+def test_times_that_count_samples_are_not_praised_as_a_rate(write):
+    path = write(table("timestamp,ppg", np.arange(PPG.size), PPG))
+    with pytest.raises(RecordingError, match=r"1 Hz by its times.*time_column none"):
+        read_recording(path, sample_rate_hz=64)
+
+
+def test_a_time_of_day_is_refused_with_what_is_read(write):
+    stamps = [f"12:00:{n / 50:06.3f}" for n in range(PPG.size)]
+    with pytest.raises(RecordingError, match="a time such as 2026-01-31T12:00"):
+        read_recording(write(table("time,ppg", stamps, PPG)))
+
+
+def test_the_head_of_an_empatica_column_is_no_pair_of_samples(write):
+    text = "1544027337.000000\n64.000000\n" + table("", PPG)
+    recording = read_recording(write(text, "BVP.csv"))
+    assert (recording.sample_rate_hz, recording.start) == (64.0, 1544027337.0)
+    assert recording.ppg == pytest.approx(PPG)
+    with pytest.raises(RecordingError, match="a rate of 64 Hz, but 100 Hz was given"):
+        read_recording(write(text, "BVP.csv"), sample_rate_hz=100)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "is empty"),
@@ -459,6 +503,18 @@ def test_of_an_array_of_rows_one_is_chosen(save):
         read_recording(path, column="ppg[3]")
 
 
+@pytest.mark.parametrize("shape", [(1, -1), (-1, 1)])
+def test_an_only_row_or_column_is_the_signal(save, shape):
+    path = save(ppg=PPG.reshape(shape), fs=50)
+    assert read_recording(path).ppg == pytest.approx(PPG)
+
+
+def test_when_an_archive_began_is_told(save):
+    path = save(ppg=PPG, fs_ppg=50.0, start=1.7e9)
+    assert read_recording(path).start == 1.7e9
+    assert read_recording(save(ppg=PPG, fs_ppg=50.0, start="monday")).start == 0.0
+
+
 def test_the_padding_of_a_short_row_is_cut_off(save):
     rows = np.full((2, 50), -32768, np.int16)
     rows[:, :30] = 5
@@ -504,8 +560,12 @@ def test_a_rate_stated_out_of_range_is_refused(save):
 def test_a_file_that_is_not_there_or_of_another_kind_is_refused(tmp_path):
     with pytest.raises(RecordingError, match="is not a file"):
         read_recording(tmp_path / "nothing.csv")
-    with pytest.raises(RecordingError, match="is not a file"):
-        read_recording(tmp_path)
+    for folder in (tmp_path, ".", "/", ""):
+        with pytest.raises(RecordingError, match="is not a file"):
+            read_recording(folder)
+    (tmp_path / "x.npz").write_bytes(b"x")
+    with pytest.raises(RecordingError, match="no text table"):
+        read_recording(tmp_path / "x.npz", time_column="t")
     (tmp_path / "x.mp3").write_bytes(b"x")
     with pytest.raises(RecordingError, match=r"must be \.npz"):
         read_recording(tmp_path / "x.mp3")

@@ -137,6 +137,11 @@ def agreed_rate_hz(stated_hz: float | None, given_hz: float | None, where: str) 
     if stated_hz is None or given_hz is None:
         return float(stated_hz or given_hz or 0.0)
     if abs(stated_hz - given_hz) > _RATE_TOLERANCE * stated_hz:
+        if not MIN_RATE_HZ <= stated_hz <= MAX_RATE_HZ:
+            raise RecordingError(
+                f"{where} has a rate of {stated_hz:g} Hz by its times, which is none of a "
+                "PPG; pass over them (time_column none) to go by sample_rate_hz"
+            )
         raise RecordingError(
             f"{where} has a rate of {stated_hz:g} Hz, but {given_hz:g} Hz was given; "
             "leave sample_rate_hz out to take the file's own"

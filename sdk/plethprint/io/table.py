@@ -139,7 +139,9 @@ class Table:
         RecordingError
             If a cell holds something else; the message names its line.
         """
-        return self._column(column, lambda cell: _number(cell, self.decimal_comma))
+        return self._column(
+            column, lambda cell: _number(cell, self.decimal_comma), "a number"
+        )
 
     def moments(self, column: int) -> FloatArray:
         """Return a column of numbers or ISO 8601 times (as Unix time, UTC), shape (T,).
@@ -156,9 +158,13 @@ class Table:
             except ValueError:
                 return _unix_time(cell)
 
-        return self._column(column, moment)
+        return self._column(
+            column, moment, "a number, or a time such as 2026-01-31T12:00:00.250,"
+        )
 
-    def _column(self, column: int, parse: Callable[[str], float]) -> FloatArray:
+    def _column(
+        self, column: int, parse: Callable[[str], float], wanted: str
+    ) -> FloatArray:
         values = np.empty(len(self.rows))
         for row, cells in enumerate(self.rows):
             try:
@@ -167,7 +173,7 @@ class Table:
                 raise RecordingError(
                     f"line {self.line_numbers[row]} of {self.path} has "
                     f"{cells[column][:40]!r} in column {self.names[column]!r}, "
-                    "where a number is expected"
+                    f"where {wanted} is expected"
                 ) from error
         values[~np.isfinite(values)] = np.nan
         return values

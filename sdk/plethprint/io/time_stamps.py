@@ -17,18 +17,20 @@ import numpy.typing as npt
 from plethprint.errors import RecordingError
 from plethprint.resample import MAX_RATE_HZ, MIN_RATE_HZ
 
-__all__ = ["EvenTimes", "even_times", "guess_unit_s", "start_of"]
+__all__ = ["UNIX_TIME_FROM", "EvenTimes", "even_times", "guess_unit_s", "start_of"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+UNIX_TIME_FROM = 1e8
+"""Seconds; smaller stamps count from the start of a recording."""
 _GAP_PERIODS = 1.5
 _MAX_GAP_SHARE = 0.2
 _SHORT_GAP_S = 1.0
 _MAX_SHORT_LOSS = 0.3
 _MAX_SAMPLES = 50_000_000
+_WITHOUT_TIMES = "pass over the times (time_column none) and give sample_rate_hz"
 _MOST_OUT_OF_PLACE = 1.0  # periods
-_UNIX_TIME_FROM = 1e8  # smaller stamps count from the start of the recording
 _FAR_PERIODS = 0.75
 """Read off between stamps, a sample is missing when none lies as near as this."""
 
@@ -51,7 +53,7 @@ def guess_unit_s(stamps: FloatArray) -> float:
 def start_of(stamps_s: FloatArray) -> float:
     """Unix time of the first sample, s; 0 where stamps count from somewhere else."""
     first_s = float(stamps_s[0])
-    return first_s if first_s >= _UNIX_TIME_FROM else 0.0
+    return first_s if first_s >= UNIX_TIME_FROM else 0.0
 
 
 class EvenTimes:
@@ -137,7 +139,7 @@ def even_times(
         first = int(np.flatnonzero(steps <= 0)[0]) + 1
         raise RecordingError(
             f"on {name(first)} of {where} time does not go on; sort by time and leave "
-            "repeated stamps out, or take the times away and give sample_rate_hz"
+            f"repeated stamps out, or {_WITHOUT_TIMES}"
         )
     even = steps < _GAP_PERIODS * np.median(steps)
     rate_hz = float(1.0 / steps[even].mean())
@@ -148,8 +150,8 @@ def even_times(
     mean_hz = float(is_short.sum() / short_s)
     if (~even).mean() > _MAX_GAP_SHARE or 1.0 - mean_hz / rate_hz > _MAX_SHORT_LOSS:
         raise RecordingError(
-            f"the time stamps of {where} are too uneven to show a sample rate; take the "
-            "times away and give sample_rate_hz"
+            f"the time stamps of {where} are too uneven to show a sample rate; "
+            f"{_WITHOUT_TIMES}"
         )
     missing = _missing_after(steps, rate_hz, where)
     if not missing.any():
