@@ -2,6 +2,7 @@
 
 import sys
 import time
+import tracemalloc
 import warnings
 from datetime import datetime
 from pathlib import Path
@@ -312,6 +313,16 @@ def test_the_head_of_an_empatica_column_is_no_pair_of_samples(write):
 def test_a_broken_table_is_one_clear_sentence(write, text, message):
     with pytest.raises(RecordingError, match=message):
         read_recording(write(text))
+
+
+def test_a_long_table_takes_little_more_memory_than_its_text(write):
+    path = write(table("time,ppg", np.arange(20_000) / 64, np.tile(PPG, 100)))
+    read_recording(path)  # what is loaded once is not counted
+    tracemalloc.start()
+    read_recording(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 200 * 20_000  # it was 500 bytes a row: 4 GB for a day at 100 Hz
 
 
 def test_a_gap_of_years_does_not_fill_the_memory(write):

@@ -108,7 +108,7 @@ def _empatica_head(table: Table) -> tuple[float, float] | None:
 
     Taken for samples they would be a step of a billion, which outlasts seconds of filter.
     """
-    if table.has_header or len(table.names) != 1 or len(table.rows) < 3:
+    if table.has_header or len(table.names) != 1 or len(table) < 3:
         return None
     start, rate_hz = table.numbers(0)[:2].tolist()
     whole = float(start).is_integer() and float(rate_hz).is_integer()
@@ -119,7 +119,7 @@ def _empatica_head(table: Table) -> tuple[float, float] | None:
 def _time_column(table: Table) -> int | None:
     if table.has_header:
         return table.find(_is_time)
-    if len(table.names) < 2 or len(table.rows) < 2:
+    if len(table.names) < 2 or len(table) < 2:
         return None
     try:
         steps = np.diff(table.moments(0))
