@@ -123,7 +123,7 @@ def _source(
             seed=seed,
             sample_rate_hz=PERSONALITIES[personality].sample_rate_hz,
         )
-    return ReplayStream(worn)
+    return ReplayStream(worn, PERSONALITIES[personality].rate_for(worn.sample_rate_hz))
 
 
 def _model(package: Path | None) -> dict[str, Any]:
