@@ -212,7 +212,21 @@ class Preprocessor:
                 f"samples come as one axis of time, not as shape {values.shape}"
             )
         values = np.where(np.isfinite(values), values * self._polarity, np.nan)
-        return self._resample(*self._bridge.push(values))
+        if self._origin is not None:
+            return self._resample(*self._bridge.push(values))
+        # Before its first sample the signal is taken to stand at that sample's level, which
+        # the filter does not see: nothing has to wait for it, be it for hours off the skin.
+        present = np.flatnonzero(~np.isnan(values))
+        first = int(present[0]) if present.size else values.size
+        windows = self._advance(
+            *self._resampler.push(np.zeros(first), np.ones(first, dtype=np.bool_))
+        )
+        if present.size:
+            # The filter's steady state is a signal that always was at its first sample:
+            # taking that sample off does the same, and keeps large offsets out of rounding.
+            self._origin = float(values[first])
+            windows += self._resample(*self._bridge.push(values[first:]))
+        return windows
 
     def flush(self) -> list[Window]:
         """End of the signal: windows that waited for samples to come."""
@@ -225,10 +239,6 @@ class Preprocessor:
     def _resample(
         self, samples: FloatArray, missing: npt.NDArray[np.bool_]
     ) -> list[Window]:
-        # The filter's steady state is a signal that always was at its first sample:
-        # taking that sample off does the same, and keeps large offsets out of rounding.
-        if self._origin is None and samples.size:
-            self._origin = float(samples[0])
         return self._advance(
             *self._resampler.push(samples - (self._origin or 0.0), missing)
         )
