@@ -305,6 +305,8 @@ def test_the_head_of_an_empatica_column_is_no_pair_of_samples(write):
         ("time,ppg\n0,1\n0,2\n0,3\n", "line 3 .* time does not go on"),
         ("time,ppg\n0,1\n,2\n0.04,3\n", "line 3 .* has no time stamp"),
         ("time,ppg\n0,1\n", "a single sample"),
+        ("time,ppg\n0,1\n5e-324,2\n1e-323,3\n", "is no PPG"),
+        ("time,ppg\n-1e308,1\n1e308,2\n1.5e308,3\n", "line 2 .* no time stamp"),
         ("time,ppg\n0,1\n0.02,2\n0.04,3\n9e9,4\n9e9,4\n", "time does not go on"),
         ("time,ppg\n0,nan\n0.02,\n0.04,NA\n", "holds no samples"),
         ('time,ppg\n0,1\n0.02,"2\n0.04,3\n', "quotation mark"),
@@ -380,6 +382,15 @@ def test_a_pause_between_uneven_frames_is_missing_and_not_drawn_through(write):
     first = int(30.5 * recording.sample_rate_hz)
     assert np.isnan(recording.ppg[first : first + 60]).all()
     assert recording.gap_samples == np.isnan(recording.ppg).sum()
+
+
+def test_moments_of_numpy_are_times(write):
+    moments = np.datetime64("2026-01-31T12:00:00") + np.arange(600) * np.timedelta64(
+        20, "ms"
+    )
+    recording = Recording.from_times(np.cos(np.arange(600)), moments)
+    assert recording.sample_rate_hz == pytest.approx(50.0)
+    assert recording.start == 1769860800.0
 
 
 def test_samples_with_times_of_their_own_make_a_recording(write):

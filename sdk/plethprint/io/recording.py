@@ -64,7 +64,8 @@ class Recording:
         ppg : array_like, shape (T,)
             Any unit; NaN where missing.
         times_s : array_like, shape (T,)
-            When each sample was taken, s, rising: Unix time, or from any other start.
+            When each sample was taken, s, rising: Unix time, or from any other start; or
+            numpy's ``datetime64`` (UTC).
             What arrived in bursts shows no rate: leave the times out then.
         name : str, optional
             What to call it.
@@ -92,7 +93,10 @@ class Recording:
         >>> round(recording.sample_rate_hz), round(recording.duration_s)
         (30, 20)
         """
-        values, stamps_s = as_samples(ppg), as_samples(times_s)
+        moments = np.asanyarray(times_s)
+        if moments.dtype.kind == "M":
+            moments = (moments - np.datetime64(0, "s")) / np.timedelta64(1, "s")
+        values, stamps_s = as_samples(ppg), as_samples(moments)
         if values.ndim != 1 or values.shape != stamps_s.shape:
             raise RecordingError(
                 f"{name} needs a time for each sample, but has samples of shape "

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from plethprint.errors import RecordingError
 from plethprint.resample import MAX_RATE_HZ, MIN_RATE_HZ
+from plethprint.samples import FILL_VALUE_FROM
 
 __all__ = ["UNIX_TIME_FROM", "EvenTimes", "even_times", "guess_unit_s", "start_of"]
 
@@ -29,6 +30,7 @@ _MAX_GAP_SHARE = 0.2
 _SHORT_GAP_S = 1.0
 _MAX_SHORT_LOSS = 0.3
 _MAX_SAMPLES = 50_000_000
+_SHORTEST_PERIOD_S = 1e-6
 _WITHOUT_TIMES = "pass over the times (time_column none) and give sample_rate_hz"
 _MOST_OUT_OF_PLACE = 1.0  # periods
 _FAR_PERIODS = 0.75
@@ -40,12 +42,12 @@ def guess_unit_s(stamps: FloatArray) -> float:
 
     Rates of 20 to 500 Hz give steps that fit one unit only; 1 when none fits.
     """
-    steps = np.diff(stamps)
+    steps = np.diff(stamps[np.abs(stamps) < FILL_VALUE_FROM])
     if not (steps > 0).any():
         return 1.0
     step = float(np.median(steps[steps > 0]))
     for unit_s in (1.0, 1e-3, 1e-6, 1e-9):
-        if MIN_RATE_HZ <= 1.0 / (step * unit_s) <= MAX_RATE_HZ:
+        if 1.0 / MAX_RATE_HZ <= step * unit_s <= 1.0 / MIN_RATE_HZ:
             return unit_s
     return 1.0
 
@@ -129,8 +131,9 @@ def even_times(
     array([ 0.,  1.,  2., nan,  3.,  4.,  5.,  6.])
     """
     name = place or (lambda index: f"sample {index}")
-    if np.isnan(stamps_s).any():
-        first = int(np.flatnonzero(np.isnan(stamps_s))[0])
+    told = np.abs(stamps_s) < FILL_VALUE_FROM
+    if not told.all():
+        first = int(np.flatnonzero(~told)[0])
         raise RecordingError(f"{name(first)} of {where} has no time stamp")
     steps = np.diff(stamps_s)
     if not steps.size:
@@ -142,6 +145,10 @@ def even_times(
             f"repeated stamps out, or {_WITHOUT_TIMES}"
         )
     even = steps < _GAP_PERIODS * np.median(steps)
+    if steps[even].mean() < _SHORTEST_PERIOD_S:
+        raise RecordingError(
+            f"the time stamps of {where} are {np.median(steps):g} s apart, which is no PPG"
+        )
     rate_hz = float(1.0 / steps[even].mean())
     # Stamps of arrival come in bursts: quick steps, and between them pauses that look like
     # gaps. What is lost in true short gaps is little.
@@ -157,8 +164,9 @@ def even_times(
     if not missing.any():
         return EvenTimes(stamps_s, *_kept(stamps_s, rate_hz, missing, mean_hz))
     # With the samples that are missing counted, every short step tells of the rate.
-    told = missing[:-1][is_short].sum() + is_short.sum()
-    return EvenTimes(stamps_s, *_kept(stamps_s, float(told / short_s), missing, mean_hz))
+    periods = missing[:-1][is_short].sum() + is_short.sum()
+    rate_hz = float(periods / short_s)
+    return EvenTimes(stamps_s, *_kept(stamps_s, rate_hz, missing, mean_hz))
 
 
 def _kept(
