@@ -39,7 +39,9 @@ def register(app: typer.Typer) -> None:
 def embed(
     file: Annotated[
         Path,
-        typer.Argument(help="Recording: .csv, .npz or WFDB (.hea); - for CSV on stdin."),
+        typer.Argument(
+            help="Recording: .csv, .npz, .edf or WFDB (.hea); - for CSV on stdin."
+        ),
     ],
     sample_rate_hz: Annotated[
         float | None,
