@@ -30,6 +30,7 @@ _MAX_GAP_SHARE = 0.2
 _SHORT_GAP_S = 1.0
 _MAX_SHORT_LOSS = 0.3
 _MAX_SAMPLES = 50_000_000
+_A_FEW = 10
 _SHORTEST_PERIOD_S = 1e-6
 _WITHOUT_TIMES = "pass over the times (time_column none) and give sample_rate_hz"
 _MOST_OUT_OF_PLACE = 1.0  # periods
@@ -138,6 +139,12 @@ def even_times(
     steps = np.diff(stamps_s)
     if not steps.size:
         raise RecordingError(f"{where} has a single sample, which shows no sample rate")
+    repeated = int((steps == 0).sum())
+    if repeated > max(_A_FEW, _MAX_GAP_SHARE * steps.size) and (steps >= 0).all():
+        raise RecordingError(
+            f"{repeated} of {stamps_s.size} time stamps of {where} repeat the one before, "
+            f"as of samples that come in packets: they show no rate; {_WITHOUT_TIMES}"
+        )
     if (steps <= 0).any():
         first = int(np.flatnonzero(steps <= 0)[0]) + 1
         raise RecordingError(
