@@ -102,7 +102,8 @@ def worn(options: DemoOptions) -> tuple[SignalSource, str, float]:
             f"{options.replay} lasts {recording.duration_s:.1f} s; "
             f"a replay needs at least {PPG.window_s + _SETTLE_S:.1f} s"
         )
-    source = ReplayStream(recording)
+    what = PERSONALITIES[options.personality]
+    source = ReplayStream(recording, what.rate_for(recording.sample_rate_hz))
     return source, recording.name, _ecg_lead_s(source)
 
 

@@ -7,7 +7,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from plethprint.bridge import GapBridge
 from plethprint.errors import RecordingError
+from plethprint.resample import Resampler
 from plethprint_sim.deposit import Float32Array
 from plethprint_sim.source import FULL_SCALE_COUNTS, BoolArray, check_range, check_rate
 
@@ -46,6 +48,9 @@ class ReplayStream:
     ----------
     recording
         PPG, and ECG where there is one, each at its own rate.
+    sample_rate_hz
+        Rate to give it at, for wearables that sample at rates of their own; the
+        recording's own by default.
 
     Raises
     ------
@@ -64,7 +69,9 @@ class ReplayStream:
     (640, (10,))
     """
 
-    def __init__(self, recording: PairedRecording) -> None:
+    def __init__(
+        self, recording: PairedRecording, sample_rate_hz: float | None = None
+    ) -> None:
         check_rate(recording.sample_rate_hz)
         ppg = np.asarray(recording.ppg, dtype=np.float32)
         present = np.isfinite(ppg)
@@ -74,9 +81,13 @@ class ReplayStream:
                 f"got shape {ppg.shape} with {int(present.sum())}"
             )
         self.sample_rate_hz = float(recording.sample_rate_hz)
+        if sample_rate_hz is not None and sample_rate_hz != self.sample_rate_hz:
+            check_rate(sample_rate_hz)
+            ppg, present = _resampled(ppg, present, self.sample_rate_hz, sample_rate_hz)
+            self.sample_rate_hz = float(sample_rate_hz)
         self._ppg = np.where(present, ppg, np.float32(np.nan))
         self._present = present
-        self._ecg = _at_times_of(ppg, recording)
+        self._ecg = _at_times_of(len(ppg), self.sample_rate_hz, recording)
         self._counts = _as_counts(ppg, present)
 
     @property
@@ -126,11 +137,30 @@ def _as_counts(ppg: Float32Array, present: BoolArray) -> npt.NDArray[np.int32]:
     return np.rint(share * FULL_SCALE_COUNTS).astype(np.int32)
 
 
-def _at_times_of(ppg: Float32Array, recording: PairedRecording) -> Float32Array | None:
+def _resampled(
+    ppg: Float32Array, present: BoolArray, from_hz: float, to_hz: float
+) -> tuple[Float32Array, BoolArray]:
+    bridge, resampler = GapBridge(from_hz), Resampler(from_hz, to_hz)
+    pieces = (
+        bridge.push(np.where(present, ppg, np.nan).astype(np.float64)),
+        bridge.flush(),
+    )
+    # Large offsets would be rounding error of the sums otherwise.
+    level = float(np.mean(ppg[present], dtype=np.float64))
+    given = [resampler.push(values - level, missing) for values, missing in pieces]
+    given.append(resampler.flush())
+    values = np.concatenate([samples for samples, _ in given]) + level
+    missing = np.concatenate([flags for _, flags in given])
+    return values.astype(np.float32), ~missing
+
+
+def _at_times_of(
+    count: int, sample_rate_hz: float, recording: PairedRecording
+) -> Float32Array | None:
     if recording.ecg is None:
         return None
     ecg = np.asarray(recording.ecg, dtype=np.float32)
     rate_hz = recording.ecg_rate_hz or recording.sample_rate_hz
-    position = np.arange(len(ppg)) * (rate_hz / recording.sample_rate_hz)
+    position = np.arange(count) * (rate_hz / sample_rate_hz)
     matched = np.interp(position, np.arange(len(ecg)), ecg, right=np.nan)
     return np.asarray(matched, dtype=np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any
 
@@ -10,15 +11,18 @@ from bumble import hci
 from bumble.device import Device
 from bumble.transport.common import AsyncPipeSink
 
+from plethprint.session import Backoff, Wearable, connect
 from plethprint_sim.air_controller import AirController
 from plethprint_sim.backend import BumbleBackend
 from plethprint_sim.peripheral import Peripheral
 from plethprint_sim.radio import SUPERVISION_TIMEOUT, AirLink, AirStatistics
+from plethprint_sim.virtual_time import VirtualTimeLoop
 
 __all__ = ["VirtualWorld"]
 
 _HOST_ADDRESS = "C0:11:00:00:00:01"
 _HEARD_S = 0.01
+_WALL_S = 1.7e9  # of virtual time's beginning
 
 
 class VirtualWorld:
@@ -67,6 +71,7 @@ class VirtualWorld:
         self.wearables = wearables
         self._operation_timeout_s = operation_timeout_s
         self._radio = {"seed": seed, **radio}
+        self._backoff = Backoff(seed=seed)
         self._host: Device | None = None
         self._controllers: dict[str, AirController] = {}  # by address
 
@@ -100,6 +105,32 @@ class VirtualWorld:
     def statistics(self) -> AirStatistics:
         """What happened on the air so far."""
         return self.air.statistics
+
+    def connect(self, **options: Any) -> AbstractAsyncContextManager[Wearable]:
+        """Connect as `plethprint.connect` does, to what advertises in this world.
+
+        On virtual time the wall clock goes with it, from 2023-11-14T22:13:20Z on: the
+        computer's own would stand still meanwhile, and fingerprints have times of nothing.
+        The waits before a lost link is sought again follow the world's seed.
+
+        Parameters
+        ----------
+        **options
+            Those of `plethprint.connect`.
+
+        Examples
+        --------
+        ::
+
+            async with VirtualWorld(wearable) as world, world.connect() as connected:
+                async for fingerprint in connected.fingerprints():
+                    ...
+        """
+        loop = asyncio.get_running_loop()
+        given: dict[str, Any] = {"backend": self.backend, "backoff": self._backoff}
+        if isinstance(loop, VirtualTimeLoop):
+            given["wall_clock"] = lambda: _WALL_S + loop.time()
+        return connect(**{**given, **options})
 
     def link_loss(self, reason: int = SUPERVISION_TIMEOUT) -> int:
         """Drop every connection as if the devices had walked apart; how many there were."""

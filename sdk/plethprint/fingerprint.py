@@ -361,7 +361,15 @@ def similarity(a: Fingerprint, b: Fingerprint) -> float:
     FingerprintMismatchError
         If the two come from different models, or were protected with different keys (or
         only one of them): their numbers mean different things.
+    FingerprintError
+        If either is no fingerprint: bare vectors do not say which model made them.
     """
+    for one in (a, b):
+        if not isinstance(one, Fingerprint):
+            raise FingerprintError(
+                f"similarity compares two fingerprints, not {type(one).__name__}; of unit "
+                "vectors, as embed_windows gives, it is a @ b"
+            )
     if a.model != b.model or a.dim != b.dim:
         raise FingerprintMismatchError(
             "only fingerprints of one model and key can be compared, "

@@ -27,7 +27,7 @@ from plethprint.polarity import (
     upright_evidence,
 )
 from plethprint.quality import assess, heart_rate_bpm
-from plethprint.samples import as_samples
+from plethprint.samples import as_samples, checked_start
 from plethprint.signal import PPG, Preprocessor, Window, window_rows
 from plethprint.signal_quality import judge
 
@@ -153,7 +153,7 @@ class Fingerprinter:
         Raises
         ------
         SampleRateError, WindowShapeError, SignalError
-            If the rate, the shape or the hop cannot be used.
+            If the rate, the shape, the hop or the start cannot be used.
         EncoderError
             If the runtime fails.
         """
@@ -236,7 +236,7 @@ class Fingerprinter:
         Raises
         ------
         SampleRateError, SignalError
-            If the rate, the hop or the polarity cannot be used.
+            If the rate, the hop, the polarity or the start cannot be used.
 
         Examples
         --------
@@ -256,7 +256,7 @@ class Fingerprinter:
             polarity=1 if wanted == "auto" else wanted,
         )
         tracker = PolarityTracker(wanted, hop_s=hop_s)
-        return FingerprintStream(self, preprocessor, tracker, start)
+        return FingerprintStream(self, preprocessor, tracker, checked_start(start))
 
     def _row_windows(
         self, rows: npt.NDArray[np.float64], sample_rate_hz: float
@@ -346,13 +346,15 @@ class FingerprintStream:
         ------
         WindowShapeError
             If the samples are not one-dimensional, or not numbers.
+        SignalError
+            After `flush`, until `reset`: what was ahead has been filled in by then.
         EncoderError
             If the runtime fails.
         """
         return self._timed(self._preprocessor.push(as_samples(samples)))
 
     def flush(self) -> list[Fingerprint]:
-        """Give what is still held back, at the end of the signal."""
+        """End the signal: give what is still held back. Only `reset` goes on from here."""
         return self._timed(self._preprocessor.flush())
 
     def reset(self, start: float = 0.0) -> None:
@@ -363,10 +365,11 @@ class FingerprintStream:
         Parameters
         ----------
         start : float
-            Time of the next sample pushed.
+            Time of the next sample pushed; `SignalError` if it is no number of seconds.
         """
+        checked = checked_start(start)
         self._preprocessor.reset()
-        self._start = start
+        self._start = checked
 
     def _timed(self, windows: Sequence[Window]) -> list[Fingerprint]:
         return [

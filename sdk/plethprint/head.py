@@ -176,6 +176,7 @@ class Head:
             raise HeadError(f"confidence must lie in 0.5..0.99, not {confidence}")
         if not len(fingerprints):
             raise HeadError("a head needs fingerprints to be fitted on")
+        _checked(fingerprints)
         model = fingerprints[0].model
         vectors = _unit_rows(fingerprints, model)
         answers = np.asarray(labels)
@@ -238,6 +239,7 @@ class Head:
         """
         if isinstance(fingerprints, Fingerprint):
             return self.predict([fingerprints])[0]
+        _checked(fingerprints)
         told = []
         for first in range(0, len(fingerprints), _CHUNK_ROWS):
             told += self._predict(fingerprints[first : first + _CHUNK_ROWS])
@@ -373,6 +375,13 @@ class Head:
             "figures": dict(self.figures),
             "parameters": self.parameters.to_fields(),
         }
+
+
+def _checked(fingerprints: Sequence[Fingerprint]) -> None:
+    for kind in {type(one) for one in fingerprints}:
+        if not issubclass(kind, Fingerprint):
+            given = f"a head takes fingerprints, not {kind.__name__}"
+            raise HeadError(f"{given}: bare vectors do not say their model")
 
 
 def _unit_rows(fingerprints: Sequence[Fingerprint], model: str) -> FloatArray:

@@ -116,7 +116,10 @@ def fit_classes(
         raise HeadError(f"classes must be two or more; the labels have {names}")
     for place, name in enumerate(names):
         if len(np.unique(owner[index == place])) < 2:
-            raise HeadError(f"class {name!r} is in fewer than two people")
+            raise HeadError(
+                f"class {name!r} is in fewer than two people; whole numbers, text and "
+                "truth values are classes, a number is fitted to floating-point labels"
+            )
     folds = people_folds(owner, index, seed)
     check_people(owner, confidence)
     even = person_weights(owner)

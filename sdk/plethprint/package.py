@@ -18,7 +18,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from plethprint.errors import PackageIncompatibleError, SignalError
+from plethprint.errors import (
+    PackageIncompatibleError,
+    PackageIntegrityError,
+    SignalError,
+)
 from plethprint.signal import PPG, SignalSpec
 from plethprint.signed_folder import SignedFolder, write_package
 
@@ -100,11 +104,23 @@ class ModelPackage(SignedFolder):
             working directory comes first. Default: the package that ships as default.
         trusted_keys : collection of str, optional
             See `ModelPackage`.
+
+        Raises
+        ------
+        PackageIntegrityError
+            Also when there is no such folder; the message lists those that ship.
         """
         chosen = Path(path or MODELS_FOLDER / DEFAULT_PACKAGE)
         shipped = MODELS_FOLDER / chosen.name
         if str(chosen) == chosen.name and shipped.is_dir() and not chosen.is_dir():
             chosen = shipped
+        if not chosen.exists():
+            ships = sorted(file.parent.name for file in MODELS_FOLDER.glob("*/golden.npz"))
+            raise PackageIntegrityError(
+                f"{chosen} is not a model package: there is no such folder, and what ships "
+                f"is {', '.join(ships)}",
+                file="manifest.json",
+            )
         return cls(chosen, trusted_keys=trusted_keys)
 
     @property

@@ -170,7 +170,10 @@ def checked_polarity(polarity: object) -> Polarity:
     if isinstance(polarity, str):
         if polarity == "auto":
             return "auto"
-    elif polarity in (1, -1):
+    elif isinstance(polarity, (int, float, np.integer, np.floating)) and polarity in (
+        1,
+        -1,
+    ):
         return 1 if polarity == 1 else -1
     raise SignalError(f'polarity is 1, -1 or "auto", not {polarity!r}')
 

@@ -69,6 +69,8 @@ FloatArray = npt.NDArray[np.float64]
 
 _RATE_HZ = PPG.rate_hz
 _SHORTEST_LAG = int(0.27 * _RATE_HZ)  # 222 bpm
+_BEYOND_LAG = 10  # 384 bpm: no heart, and the band ends at 480
+_FASTER_SHARE = 0.7
 _LONGEST_LAG = int(2.2 * _RATE_HZ)  # 27 bpm
 _WORST_MISSING = 0.5
 _MIN_CORRELATION = 0.3  # 90 % of pure noise stays below 0.22
@@ -150,7 +152,8 @@ def heart_rate_bpm(windows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
     Returns
     -------
     ndarray of float32, shape (N,)
-        Beats per minute, 27..222; NaN where nothing repeats.
+        Beats per minute, 27..233; NaN where nothing repeats, and where what repeats is
+        faster (its double or triple period would pass for a calm heart).
 
     Raises
     ------
@@ -176,7 +179,17 @@ def heart_rate_bpm(windows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
     )
     rate = 60.0 * _RATE_HZ / (lag + np.clip(shift, -0.5, 0.5))
     found = high.any(axis=1) & (at >= _MIN_CORRELATION)
+    beyond = _highest_peak(correlation[:, _BEYOND_LAG - 1 : _SHORTEST_LAG + 1])
+    found &= beyond < _FASTER_SHARE * at
     return np.where(found, rate, np.nan).astype(np.float32)
+
+
+def _highest_peak(values: FloatArray) -> FloatArray:
+    """Highest local maximum of each row (N, T), (N,); 0 where there is none."""
+    inner = values[:, 1:-1]
+    peaks = (inner >= values[:, :-2]) & (inner > values[:, 2:])
+    highest: FloatArray = np.where(peaks, inner, 0.0).max(axis=1)
+    return highest
 
 
 def _autocorrelation(steps: FloatArray) -> FloatArray:

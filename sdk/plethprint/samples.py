@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
-from plethprint.errors import WindowShapeError
+from plethprint.errors import SignalError, WindowShapeError
 
-__all__ = ["FILL_VALUE_FROM", "as_samples"]
+__all__ = ["FILL_VALUE_FROM", "as_samples", "checked_start"]
 
 FILL_VALUE_FROM = 1e36
 """From this magnitude on a number is a fill value (such as FLT_MAX), not a measurement."""
@@ -43,3 +45,24 @@ def as_samples(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     # Written so that NaN fails the comparison.
     present = (np.abs(plain) < FILL_VALUE_FROM) & ~np.ma.getmaskarray(numbers)
     return plain if present.all() else np.where(present, plain, np.nan)
+
+
+def checked_start(start: object) -> float:
+    """Return the time of a first sample, seconds, if it is one.
+
+    Raises
+    ------
+    SignalError
+        If it is no finite number; a moment of a calendar is none.
+
+    Examples
+    --------
+    >>> checked_start(0)
+    0.0
+    """
+    if isinstance(start, (int, float, np.integer, np.floating)) and math.isfinite(start):
+        return float(start)
+    raise SignalError(
+        "start is a time in seconds, as datetime.timestamp() or time.time() give, "
+        f"not {start!r}"
+    )

@@ -190,29 +190,55 @@ class Preprocessor:
         self._missing: npt.NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
         self._kept_from = 0  # index, at the model's rate, of the first sample kept
         self._next_start = 0
+        self._ended = False
 
     def push(self, samples: npt.ArrayLike) -> list[Window]:
-        """Take samples (any shape of one axis; NaN is missing), give finished windows."""
+        """Take samples (any shape of one axis; NaN is missing), give finished windows.
+
+        Raises
+        ------
+        WindowShapeError
+            If they have another shape.
+        SignalError
+            After `flush`, which ended the signal: `reset` begins another.
+        """
+        if self._ended:
+            raise SignalError(
+                "flush() ended this signal: reset() begins another; flush once, at the end"
+            )
         values = np.asarray(samples, dtype=np.float64)
         if values.ndim != 1:
             raise WindowShapeError(
                 f"samples come as one axis of time, not as shape {values.shape}"
             )
         values = np.where(np.isfinite(values), values * self._polarity, np.nan)
-        return self._resample(*self._bridge.push(values))
+        if self._origin is not None:
+            return self._resample(*self._bridge.push(values))
+        # Before its first sample the signal is taken to stand at that sample's level, which
+        # the filter does not see: nothing has to wait for it, be it for hours off the skin.
+        present = np.flatnonzero(~np.isnan(values))
+        first = int(present[0]) if present.size else values.size
+        windows = self._advance(
+            *self._resampler.push(np.zeros(first), np.ones(first, dtype=np.bool_))
+        )
+        if present.size:
+            # The filter's steady state is a signal that always was at its first sample:
+            # taking that sample off does the same, and keeps large offsets out of rounding.
+            self._origin = float(values[first])
+            windows += self._resample(*self._bridge.push(values[first:]))
+        return windows
 
     def flush(self) -> list[Window]:
         """End of the signal: windows that waited for samples to come."""
+        if self._ended:
+            return []
+        self._ended = True
         held = self._resample(*self._bridge.flush())
         return held + self._advance(*self._resampler.flush())
 
     def _resample(
         self, samples: FloatArray, missing: npt.NDArray[np.bool_]
     ) -> list[Window]:
-        # The filter's steady state is a signal that always was at its first sample:
-        # taking that sample off does the same, and keeps large offsets out of rounding.
-        if self._origin is None and samples.size:
-            self._origin = float(samples[0])
         return self._advance(
             *self._resampler.push(samples - (self._origin or 0.0), missing)
         )

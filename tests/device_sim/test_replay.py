@@ -123,3 +123,23 @@ def test_a_rate_out_of_range_is_refused() -> None:
 def test_a_negative_index_is_refused_rather_than_read_from_the_end() -> None:
     with pytest.raises(SignalError, match="-1"):
         ReplayStream(Paired(sine())).read(-1, 10)
+
+
+def test_a_recording_can_be_given_at_another_rate_with_its_gaps_in_their_place() -> None:
+    t = np.arange(0, 60, 1 / 50)
+    ppg = (1e6 + np.sin(2 * np.pi * 1.2 * t)).astype(np.float32)
+    ppg[1000:1100] = np.nan
+    ecg = np.sin(t).astype(np.float32)
+    stream = ReplayStream(Paired(ppg, 50.0, ecg, 50.0), 64.0)
+    assert (stream.sample_rate_hz, stream.length) == (64.0, 3840)
+    seen, beside = stream.read(0, 3840)
+    missing = np.flatnonzero(np.isnan(seen)) / 64
+    assert (missing[0], missing[-1]) == pytest.approx((20.0, 22.0), abs=0.05)
+    assert not stream.contact(0, 3840)[np.isnan(seen)].any()
+    even_s = np.arange(3840) / 64
+    inner = ~np.isnan(seen) & (np.abs(even_s - 21) > 1.5)
+    inner[:64] = inner[-64:] = False
+    expected = 1e6 + np.sin(2 * np.pi * 1.2 * even_s)
+    assert np.abs(seen - expected)[inner].max() < 0.1  # float32 has steps of 0.06 there
+    assert beside is not None
+    assert np.abs(beside - np.sin(even_s))[:3800].max() < 0.01

@@ -177,6 +177,16 @@ def test_sim_without_a_transport_shows_what_the_wearable_says(capsys):
     assert told["rates_hz"] == [125.0]
 
 
+def test_sim_wears_a_recording_that_does_not_say_its_rate(tmp_path, capsys):
+    table = tmp_path / "walk.csv"
+    beat = np.sin(2 * np.pi * 1.2 * np.arange(1200) / 50)
+    np.savetxt(table, np.stack([beat, 0 * beat], 1), delimiter=",", header="left,right")
+    table.write_text(table.read_text().replace("# ", ""))
+    wear = ["sim", "--json", "--replay", str(table)]
+    assert run([*wear, "--sample-rate-hz", "50", "--column", "left"]) == 0
+    assert json.loads(capsys.readouterr().out)["rates_hz"] == [50.0]
+
+
 def test_a_transport_that_is_none_is_one_sentence(capsys):
     assert run(["sim", "--transport", "pigeon:1"]) == 1
     assert "pigeon:1" in capsys.readouterr().err

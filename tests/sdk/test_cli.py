@@ -180,6 +180,15 @@ def test_a_constant_gives_windows_of_low_quality(tiny, pulse_csv, capsys):
     assert all(w["low_quality"] and w["heart_rate_bpm"] is None for w in windows)
 
 
+def test_what_is_wrong_on_stdin_is_not_told_of_a_file_nobody_made(
+    tiny, pulse_csv, capsys, monkeypatch
+):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ppg\n1\n2\n")))
+    told = _fails(capsys, "embed", "-", *tiny)
+    assert "standard input does not say its sample rate" in told
+    assert "tmp" not in told
+
+
 def test_three_seconds_are_too_short_to_embed(tiny, pulse_csv, capsys):
     file = pulse_csv(seconds=3.0)
     told = _fails(capsys, "embed", file, "--sample-rate-hz", 64, *tiny)

@@ -158,6 +158,11 @@ def test_a_fingerprint_cannot_be_changed_from_outside():
         fingerprint.vector[0] = 1
 
 
+def test_bare_vectors_have_no_similarity_because_nobody_knows_their_model():
+    with pytest.raises(FingerprintError, match=r"two fingerprints, not ndarray.*a @ b"):
+        similarity(make(), make().unit())
+
+
 def test_similarity_is_the_cosine():
     assert similarity(make([3, -4]), make([30, -40])) == pytest.approx(1.0)
     assert similarity(make([3, -4]), make([-3, 4])) == pytest.approx(-1.0)

@@ -1,6 +1,7 @@
 """Recordings, rows and streams give the same fingerprints, bit for bit."""
 
 import logging
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -101,6 +102,37 @@ def test_after_a_reset_no_window_spans_the_gap(fingerprinter, make_pulses):
     assert [fp.start for fp in first] == [0.0, 5.0]
     assert second[0].start == 100.0
     assert second == fingerprinter.embed(signal[64 * 18 :], 64.0, start=100.0)
+
+
+def test_a_stream_that_was_flushed_takes_no_more_samples_until_reset(
+    fingerprinter, make_pulses
+):
+    signal = recording(make_pulses, sample_rate_hz=100.0)
+    stream = fingerprinter.stream(100.0)
+    stream.push(signal[:1550])
+    stream.flush()
+    assert stream.flush() == []
+    with pytest.raises(SignalError, match="reset"):
+        stream.push(signal[1550:])
+    stream.reset()
+    assert stream.push(signal) + stream.flush() == fingerprinter.embed(signal, 100.0)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [None, "2026-01-31", datetime(2026, 1, 31), np.datetime64("2026-01-31"), np.nan],
+)
+def test_a_start_that_is_no_number_of_seconds_is_refused(fingerprinter, start):
+    with pytest.raises(SignalError, match=r"start is a time in seconds, .*timestamp\(\)"):
+        fingerprinter.stream(64.0, start=start)
+    with pytest.raises(SignalError, match="start is a time"):
+        fingerprinter.stream(64.0).reset(start)
+
+
+@pytest.mark.parametrize("polarity", [[1, 1], np.array([1, 1]), None, "up", 0])
+def test_a_polarity_that_is_none_is_refused(fingerprinter, polarity):
+    with pytest.raises(SignalError, match="polarity is"):
+        fingerprinter.stream(64.0, polarity=polarity)
 
 
 def test_missing_samples_are_told_and_lower_the_quality(fingerprinter, make_pulses):

@@ -185,6 +185,22 @@ def test_what_cannot_be_fitted_is_said(labels, people, options, words):
         Head.fit(prints, labels, people, **options)
 
 
+def test_bare_vectors_are_refused_because_they_do_not_say_their_model(rate):
+    prints, people = crowd(12, 2)
+    vectors = np.stack([fp.unit() for fp in prints])
+    for ask in (rate.predict, lambda rows: Head.fit(rows, np.arange(24.0), people)):
+        with pytest.raises(HeadError, match="bare vectors do not say their model"):
+            ask(vectors)
+    with pytest.raises(HeadError, match="bare vectors"):
+        rate.predict(vectors[0])
+
+
+def test_whole_numbers_that_make_no_classes_are_told_to_be_made_floating_point():
+    prints, people = crowd(12, 2)
+    with pytest.raises(HeadError, match="floating-point labels"):
+        Head.fit(prints, 60 + people, people)
+
+
 def test_no_fingerprints_are_no_head():
     with pytest.raises(HeadError, match="needs fingerprints"):
         Head.fit([], [])

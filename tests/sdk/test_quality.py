@@ -90,6 +90,15 @@ def test_quality_falls_with_the_share_that_is_missing():
     assert scores[3:].tolist() == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("rate_bpm", [235, 240, 260, 280, 300, 350])
+def test_a_pulse_too_fast_to_be_counted_is_not_given_a_calm_rate(rate_bpm):
+    phase = 2 * np.pi * rate_bpm / 60 * np.arange(64 * 30) / 64
+    pulse = np.sin(phase) + 0.4 * np.sin(2 * phase + 0.8)
+    windows = np.stack([window.samples for window in windows_of(pulse, 64.0)])
+    rates = heart_rate_bpm(windows)
+    assert (np.isnan(rates) | (np.abs(rates - rate_bpm) < 6)).all()
+
+
 @pytest.mark.parametrize("rate_bpm", [40, 52, 60, 72.5, 88, 110, 150, 190])
 def test_the_heart_rate_of_a_pulse_is_found_within_two_beats(rate_bpm):
     assert heart_rate_bpm(last_window(pulse(rate_bpm)))[0] == pytest.approx(rate_bpm, abs=2)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+import tracemalloc
 import warnings
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plethprint.errors import MissingExtraError, RecordingError, SampleRateError
-from plethprint.io import read_recording
+from plethprint.io import Recording, read_recording
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 PPG = np.round(np.sin(np.arange(200) / 7.0), 4)
@@ -248,6 +249,50 @@ def test_a_wrong_column_lists_the_columns_there_are(write):
 
 
 @pytest.mark.parametrize(
+    "header",
+    ["elapsed_ms,raw_ppg", "unix_timestamp_ms,led_green", "timestamp (ms),acc,led_ir"],
+)
+def test_names_as_loggers_give_them_are_understood(write, header):
+    columns = [np.arange(PPG.size) * 20, *[0 * PPG] * (header.count(",") - 1), PPG]
+    recording = read_recording(write(table(header, *columns)))
+    assert recording.sample_rate_hz == pytest.approx(50)
+    assert recording.ppg == pytest.approx(PPG)
+
+
+def test_the_column_of_time_can_be_chosen_or_passed_over(write):
+    path = write(table("clock,time,ppg", np.arange(PPG.size) * 20, PPG, PPG))
+    with pytest.raises(RecordingError, match="time_column none"):
+        read_recording(path)
+    assert read_recording(path, time_column="Clock").sample_rate_hz == pytest.approx(50)
+    passed_over = read_recording(path, time_column="none", sample_rate_hz=64)
+    assert passed_over.sample_rate_hz == 64
+    assert passed_over.ppg == pytest.approx(PPG)
+    with pytest.raises(RecordingError, match="no column 'when'; it has 'clock'"):
+        read_recording(path, time_column="when")
+
+
+def test_times_that_count_samples_are_not_praised_as_a_rate(write):
+    path = write(table("timestamp,ppg", np.arange(PPG.size), PPG))
+    with pytest.raises(RecordingError, match=r"1 Hz by its times.*time_column none"):
+        read_recording(path, sample_rate_hz=64)
+
+
+def test_a_time_of_day_is_refused_with_what_is_read(write):
+    stamps = [f"12:00:{n / 50:06.3f}" for n in range(PPG.size)]
+    with pytest.raises(RecordingError, match="a time such as 2026-01-31T12:00"):
+        read_recording(write(table("time,ppg", stamps, PPG)))
+
+
+def test_the_head_of_an_empatica_column_is_no_pair_of_samples(write):
+    text = "1544027337.000000\n64.000000\n" + table("", PPG)
+    recording = read_recording(write(text, "BVP.csv"))
+    assert (recording.sample_rate_hz, recording.start) == (64.0, 1544027337.0)
+    assert recording.ppg == pytest.approx(PPG)
+    with pytest.raises(RecordingError, match="a rate of 64 Hz, but 100 Hz was given"):
+        read_recording(write(text, "BVP.csv"), sample_rate_hz=100)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "is empty"),
@@ -260,6 +305,8 @@ def test_a_wrong_column_lists_the_columns_there_are(write):
         ("time,ppg\n0,1\n0,2\n0,3\n", "line 3 .* time does not go on"),
         ("time,ppg\n0,1\n,2\n0.04,3\n", "line 3 .* has no time stamp"),
         ("time,ppg\n0,1\n", "a single sample"),
+        ("time,ppg\n0,1\n5e-324,2\n1e-323,3\n", "is no PPG"),
+        ("time,ppg\n-1e308,1\n1e308,2\n1.5e308,3\n", "line 2 .* no time stamp"),
         ("time,ppg\n0,1\n0.02,2\n0.04,3\n9e9,4\n9e9,4\n", "time does not go on"),
         ("time,ppg\n0,nan\n0.02,\n0.04,NA\n", "holds no samples"),
         ('time,ppg\n0,1\n0.02,"2\n0.04,3\n', "quotation mark"),
@@ -270,10 +317,26 @@ def test_a_broken_table_is_one_clear_sentence(write, text, message):
         read_recording(write(text))
 
 
+def test_a_long_table_takes_little_more_memory_than_its_text(write):
+    path = write(table("time,ppg", np.arange(20_000) / 64, np.tile(PPG, 100)))
+    read_recording(path)  # what is loaded once is not counted
+    tracemalloc.start()
+    read_recording(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 200 * 20_000  # it was 500 bytes a row: 4 GB for a day at 100 Hz
+
+
 def test_a_gap_of_years_does_not_fill_the_memory(write):
     times = np.arange(PPG.size) / 64
     times[100:] += 1e9
     with pytest.raises(RecordingError, match=r"a gap of 277777\.8 h; split it"):
+        read_recording(write(table("time_s,ppg", times, PPG)))
+
+
+def test_nobody_is_told_to_drop_samples_that_share_the_stamp_of_their_packet(write):
+    times = np.repeat(np.arange(20) * 0.2, 10)
+    with pytest.raises(RecordingError, match=r"180 of 200 .* in packets: .*column none"):
         read_recording(write(table("time_s,ppg", times, PPG)))
 
 
@@ -284,6 +347,92 @@ def test_stamps_of_arrival_in_bursts_are_refused_and_not_guessed(write, burst, s
     times += np.tile(np.arange(burst) * step_s, count)
     with pytest.raises(RecordingError, match="too uneven"):
         read_recording(write(table("time_s,ppg", times, PPG)))
+
+
+def _camera_times(frames, jitter, seed=0):
+    """Frames of a phone: even on the whole, each off by up to `jitter` periods."""
+    rng = np.random.default_rng(seed)
+    return np.sort(np.arange(frames) + rng.uniform(-jitter, jitter, frames)) / 30.0
+
+
+@pytest.mark.parametrize("jitter", [0.1, 0.3, 0.5])
+def test_frames_that_come_early_or_late_do_not_stretch_time(write, jitter):
+    times_s = _camera_times(1800, jitter)
+    recording = read_recording(
+        write(table("time_ms,ppg", times_s * 1e3, np.sin(2 * np.pi * 1.2 * times_s)))
+    )
+    assert recording.duration_s == pytest.approx(60.0, abs=0.2)
+    assert recording.missing < 0.03
+    even_s = times_s[0] + np.arange(recording.ppg.size) / recording.sample_rate_hz
+    error = recording.ppg - np.sin(2 * np.pi * 1.2 * even_s)
+    assert np.sqrt(np.nanmean(error**2)) < 0.12
+
+
+def test_a_camera_that_slows_down_in_the_dark_keeps_its_time(write):
+    times_s = np.concatenate([np.arange(900) / 30, 30 + np.arange(720) / 24])
+    recording = read_recording(
+        write(table("time_s,ppg", times_s, np.sin(2 * np.pi * 1.2 * times_s)))
+    )
+    even_s = np.arange(recording.ppg.size) / recording.sample_rate_hz
+    error = recording.ppg - np.sin(2 * np.pi * 1.2 * even_s)
+    assert np.abs(error).max() < 0.05
+    assert recording.duration_s == pytest.approx(60.0, abs=0.1)
+    assert recording.gap_samples == 0
+
+
+def test_a_pause_between_uneven_frames_is_missing_and_not_drawn_through(write):
+    times_s = _camera_times(1800, 0.5)
+    times_s[900:] += 3.0
+    recording = read_recording(write(table("time_s,ppg", times_s, np.cos(times_s))))
+    assert recording.duration_s == pytest.approx(63.0, abs=0.2)
+    first = int(30.5 * recording.sample_rate_hz)
+    assert np.isnan(recording.ppg[first : first + 60]).all()
+    assert recording.gap_samples == np.isnan(recording.ppg).sum()
+
+
+def test_moments_of_numpy_are_times(write):
+    moments = np.datetime64("2026-01-31T12:00:00") + np.arange(600) * np.timedelta64(
+        20, "ms"
+    )
+    recording = Recording.from_times(np.cos(np.arange(600)), moments)
+    assert recording.sample_rate_hz == pytest.approx(50.0)
+    assert recording.start == 1769860800.0
+
+
+def test_samples_with_times_of_their_own_make_a_recording(write):
+    times_s = 1.7e9 + _camera_times(600, 0.5)
+    ppg = np.cos(times_s - 1.7e9)
+    recording = Recording.from_times(ppg, times_s, name="camera")
+    assert recording.start == times_s[0]
+    assert recording.name == "camera"
+    same = read_recording(write(table("time_s,ppg", times_s, ppg)))
+    assert recording.ppg == pytest.approx(same.ppg, nan_ok=True, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda times_s: times_s[:-1], "a time for each sample"),
+        (lambda times_s: times_s[::-1], "on sample 1 of recording time does not go on"),
+        (lambda times_s: np.maximum(times_s, 0.1), "on sample 1 .* time does not go on"),
+        (lambda times_s: np.where(times_s == 1.0, np.nan, times_s), "sample 30 .* no time"),
+    ],
+)
+def test_times_that_show_no_order_are_refused(change, message):
+    times_s = np.arange(600) / 30
+    with pytest.raises(RecordingError, match=message):
+        Recording.from_times(np.cos(times_s), change(times_s))
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the real recordings")
+@pytest.mark.parametrize("record", ["record_02", "record_09", "record_12", "record_18"])
+def test_real_phones_keep_their_time(record):
+    with np.load(DATA / "welltory" / f"{record}.npz") as arrays:
+        times_s = arrays["time_ms"].astype(np.float64) / 1e3
+        red = arrays["ppg"][0].astype(np.float64)
+    recording = Recording.from_times(red, times_s)
+    assert recording.duration_s == pytest.approx(times_s[-1] - times_s[0], abs=0.1)
+    assert recording.missing < 0.08
 
 
 def test_a_rate_that_contradicts_the_time_column_is_refused(write):
@@ -382,6 +531,18 @@ def test_of_an_array_of_rows_one_is_chosen(save):
         read_recording(path, column="ppg[3]")
 
 
+@pytest.mark.parametrize("shape", [(1, -1), (-1, 1)])
+def test_an_only_row_or_column_is_the_signal(save, shape):
+    path = save(ppg=PPG.reshape(shape), fs=50)
+    assert read_recording(path).ppg == pytest.approx(PPG)
+
+
+def test_when_an_archive_began_is_told(save):
+    path = save(ppg=PPG, fs_ppg=50.0, start=1.7e9)
+    assert read_recording(path).start == 1.7e9
+    assert read_recording(save(ppg=PPG, fs_ppg=50.0, start="monday")).start == 0.0
+
+
 def test_the_padding_of_a_short_row_is_cut_off(save):
     rows = np.full((2, 50), -32768, np.int16)
     rows[:, :30] = 5
@@ -427,8 +588,12 @@ def test_a_rate_stated_out_of_range_is_refused(save):
 def test_a_file_that_is_not_there_or_of_another_kind_is_refused(tmp_path):
     with pytest.raises(RecordingError, match="is not a file"):
         read_recording(tmp_path / "nothing.csv")
-    with pytest.raises(RecordingError, match="is not a file"):
-        read_recording(tmp_path)
+    for folder in (tmp_path, ".", "/", ""):
+        with pytest.raises(RecordingError, match="is not a file"):
+            read_recording(folder)
+    (tmp_path / "x.npz").write_bytes(b"x")
+    with pytest.raises(RecordingError, match="no text table"):
+        read_recording(tmp_path / "x.npz", time_column="t")
     (tmp_path / "x.mp3").write_bytes(b"x")
     with pytest.raises(RecordingError, match=r"must be \.npz"):
         read_recording(tmp_path / "x.mp3")

@@ -97,6 +97,22 @@ def test_a_signal_of_nothing_but_missing_samples_is_flat_and_says_so() -> None:
     assert not window.samples.any()
 
 
+def test_windows_do_not_wait_for_a_sensor_that_begins_off_the_skin() -> None:
+    nothing = np.full(64 * 30, np.nan)
+    pulse = 1e6 + np.sin(np.arange(64 * 30) / 9.0)
+    whole = windows_of(np.concatenate([nothing, pulse]), 64.0)
+    stream = Preprocessor(64.0)
+    early = [window for _ in range(30) for window in stream.push(nothing[:64])]
+    assert [window.start_s for window in early] == [0.0, 5.0, 10.0, 15.0, 20.0]
+    assert all(window.missing == 1.0 and not window.samples.any() for window in early)
+    windows = early + stream.push(pulse) + stream.flush()
+    assert len(windows) == len(whole)
+    for window, expected in zip(windows, whole, strict=True):
+        assert window.start_s == expected.start_s
+        assert window.missing == expected.missing
+        np.testing.assert_array_equal(window.samples, expected.samples)
+
+
 def test_infinite_samples_count_as_missing() -> None:
     signal = pulse(100.0, 10.0)
     signal[400:410] = np.inf

@@ -67,6 +67,15 @@ DAMAGES = {
 }
 
 
+@pytest.mark.parametrize("share", [0.005, 0.01, 0.02, 0.03])
+def test_a_saturated_sensor_that_flickers_is_not_taken_for_a_pulse(share):
+    flicker = np.random.default_rng(0).random(64 * 600) < share
+    rows = np.stack([w.samples for w in windows_of(4095.0 - flicker, RATE_HZ, hop_s=10)])
+    qualities, reasons = judge(rows)
+    assert (qualities < LOW_QUALITY).all()
+    assert all(reasons)
+
+
 @pytest.mark.parametrize("rate_bpm", [45, 60, 72, 90, 120])
 def test_a_clean_pulse_is_of_high_quality_and_needs_no_reason(rate_bpm):
     qualities, reasons = judge(last_window(pulse(rate_bpm)))

@@ -72,6 +72,13 @@ def test_what_goes_in_comes_out(path, key):
     assert (found.device_time_s, found.gap_fraction) == (12.5, 0.125)
 
 
+def test_a_fingerprint_without_its_wearer_is_refused(path, key):
+    with FingerprintStore(path, key=key) as store:
+        with pytest.raises(StoreError, match=r"StoredFingerprint.*not Fingerprint"):
+            store.append(fingerprint())
+        assert store.summary().rows == 0
+
+
 def test_the_same_row_twice_is_one_row(path, key):
     with FingerprintStore(path, key=key) as store:
         assert store.append(row(1))

@@ -28,6 +28,20 @@ class VirtualPersonality:
     """Rate that a source for it should have."""
     needs: str = ""
     """Argument that its class cannot do without."""
+    rates_hz: tuple[float, ...] = ()
+    """Rates of sources that it can sample; any when empty."""
+
+    def rate_for(self, sample_rate_hz: float) -> float:
+        """The rate at which it samples a signal of another: its own where it can, Hz.
+
+        Examples
+        --------
+        >>> PERSONALITIES["muse"].rate_for(50.0), PERSONALITIES["open"].rate_for(50.0)
+        (64.0, 50.0)
+        """
+        if not self.rates_hz or sample_rate_hz in self.rates_hz:
+            return sample_rate_hz
+        return self.sample_rate_hz
 
 
 PERSONALITIES: dict[str, VirtualPersonality] = {
@@ -35,10 +49,17 @@ PERSONALITIES: dict[str, VirtualPersonality] = {
     "open-ondevice": VirtualPersonality(
         "plethprint_sim.personalities.ondevice", "OnDeviceWearable", 125.0, needs="pack"
     ),
-    "polar": VirtualPersonality("plethprint_sim.personalities.polar", "VirtualPolar", 55.0),
-    "muse": VirtualPersonality("plethprint_sim.personalities.muse", "VirtualMuse", 64.0),
+    "polar": VirtualPersonality(
+        "plethprint_sim.personalities.polar",
+        "VirtualPolar",
+        55.0,
+        rates_hz=(28.0, 44.0, 55.0, 135.0, 176.0),
+    ),
+    "muse": VirtualPersonality(
+        "plethprint_sim.personalities.muse", "VirtualMuse", 64.0, rates_hz=(64.0,)
+    ),
     "openring": VirtualPersonality(
-        "plethprint_sim.personalities.openring", "VirtualOpenRing", 25.0
+        "plethprint_sim.personalities.openring", "VirtualOpenRing", 25.0, rates_hz=(25.0,)
     ),
     "colmi": VirtualPersonality("plethprint_sim.personalities.colmi", "VirtualColmi", 25.0),
 }

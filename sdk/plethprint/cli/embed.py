@@ -22,7 +22,7 @@ from plethprint.cli.output import (
     print_json,
     sparkline,
 )
-from plethprint.errors import RecordingError
+from plethprint.errors import RecordingError, SampleRateError
 
 if TYPE_CHECKING:
     from plethprint.fingerprint import Fingerprint
@@ -39,7 +39,9 @@ def register(app: typer.Typer) -> None:
 def embed(
     file: Annotated[
         Path,
-        typer.Argument(help="Recording: .csv, .npz or WFDB (.hea); - for CSV on stdin."),
+        typer.Argument(
+            help="Recording: .csv, .npz, .edf or WFDB (.hea); - for CSV on stdin."
+        ),
     ],
     sample_rate_hz: Annotated[
         float | None,
@@ -49,6 +51,13 @@ def embed(
     ] = None,
     column: Annotated[
         str | None, typer.Option(help="Column or channel that holds the PPG.")
+    ] = None,
+    time_column: Annotated[
+        str | None,
+        typer.Option(
+            "--time-column",
+            help="Column of a table that holds the time; none: go by --sample-rate-hz.",
+        ),
     ] = None,
     hop_s: Annotated[
         float, typer.Option(help="Seconds from one window to the next.")
@@ -73,7 +82,9 @@ def embed(
     """
     from plethprint.fingerprinter import Fingerprinter
 
-    recording = _read(file, sample_rate_hz, column)
+    recording = _read(
+        file, sample_rate_hz=sample_rate_hz, column=column, time_column=time_column
+    )
     fingerprinter = Fingerprinter(package, runtime)
     fingerprints = fingerprinter.embed(
         recording.ppg,
@@ -109,15 +120,19 @@ def embed(
         typer.echo(f"wrote {len(fingerprints)} fingerprints to {out}", err=True)
 
 
-def _read(file: Path, sample_rate_hz: float | None, column: str | None) -> Recording:
+def _read(file: Path, **options: Any) -> Recording:
     from plethprint.io import read_recording
 
     if str(file) != "-":
-        return read_recording(file, sample_rate_hz=sample_rate_hz, column=column)
+        return read_recording(file, **options)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "stdin.csv"
         copy.write_bytes(sys.stdin.buffer.read())
-        return read_recording(copy, sample_rate_hz=sample_rate_hz, column=column)
+        try:
+            return read_recording(copy, **options)
+        except (RecordingError, SampleRateError) as error:
+            told = str(error).replace(str(copy), "standard input")
+            raise type(error)(told) from error
 
 
 def _fields(fingerprint: Fingerprint) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from plethprint.cli.output import JsonOption, PackageOption, print_json
 from plethprint.errors import LinkError, PackageError
 
 if TYPE_CHECKING:
+    from plethprint.io import Recording
     from plethprint_sim.peripheral import Peripheral
     from plethprint_sim.source import SignalSource
 
@@ -55,6 +56,10 @@ def sim(
     replay: Annotated[
         Path | None, typer.Option(help="Wear a recording (.npz, .csv, WFDB) instead.")
     ] = None,
+    sample_rate_hz: Annotated[
+        float | None, typer.Option("--sample-rate-hz", help="Of --replay, if it is silent.")
+    ] = None,
+    column: Annotated[str | None, typer.Option(help="PPG column of --replay.")] = None,
     seconds: Annotated[
         float | None,
         typer.Option(min=0.0, max=1e8, help="Stop after this long; default: until Ctrl-C."),
@@ -73,10 +78,15 @@ def sim(
     A Verity Sense: [bold]plethprint sim --personality polar --transport usb:0[/bold]
     Made of firmware, and checked: [bold]plethprint sim --firmware fw[/bold]
     """
+    from plethprint.io import read_recording
+
     require_simulator("The virtual wearable")
     check_personality(personality)
     personality = on_device_personality(personality, firmware, fault)
-    source = _source(personality, rhythm, seed, replay)
+    worn = None
+    if replay is not None:
+        worn = read_recording(replay, sample_rate_hz=sample_rate_hz, column=column)
+    source = _source(personality, rhythm, seed, worn)
     options: dict[str, Any] = {} if name is None else {"name": name}
     if personality == "open":
         options |= _model(package)
@@ -100,22 +110,20 @@ def sim(
 
 
 def _source(
-    personality: str, rhythm: Rhythm, seed: int, replay: Path | None
+    personality: str, rhythm: Rhythm, seed: int, worn: Recording | None
 ) -> SignalSource:
     from plethprint_sim.personalities import PERSONALITIES
     from plethprint_sim.replay import ReplayStream
     from plethprint_sim.stream import WearerStream
     from plethprint_sim.wearer import random_wearer
 
-    if replay is None:
+    if worn is None:
         return WearerStream(
             random_wearer(seed, rhythm=rhythm.value),
             seed=seed,
             sample_rate_hz=PERSONALITIES[personality].sample_rate_hz,
         )
-    from plethprint.io import read_recording
-
-    return ReplayStream(read_recording(replay))
+    return ReplayStream(worn, PERSONALITIES[personality].rate_for(worn.sample_rate_hz))
 
 
 def _model(package: Path | None) -> dict[str, Any]:

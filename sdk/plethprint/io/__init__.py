@@ -15,6 +15,7 @@ def read_recording(
     *,
     sample_rate_hz: float | None = None,
     column: str | None = None,
+    time_column: str | None = None,
 ) -> Recording:
     """Read PPG, and ECG where there is some, from a file.
 
@@ -29,6 +30,9 @@ def read_recording(
     column : str, optional
         Which array, column or channel is the PPG, if its name does not tell; for an array
         of rows, which row, as in ``ppg[3]``.
+    time_column : str, optional
+        Which column of a text table is the time, if its name does not tell; ``none`` to
+        pass over the times and go by `sample_rate_hz`.
 
     Returns
     -------
@@ -49,19 +53,21 @@ def read_recording(
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    header = path.with_name(path.name + ".hea")
+    header = Path(f"{path}.hea")
     if not path.exists() and header.exists():  # a WFDB record by its bare name
         path, suffix = header, ".hea"
     if not path.is_file():
         raise RecordingError(f"{path} is not a file")
+    if suffix in (".csv", ".tsv", ".txt"):
+        from plethprint.io.csv import read_csv
+
+        return read_csv(path, sample_rate_hz, column, time_column)
+    if time_column is not None:
+        raise RecordingError(f"{path} is no text table: it has no time column")
     if suffix == ".npz":
         from plethprint.io.npz import read_npz
 
         return read_npz(path, sample_rate_hz, column)
-    if suffix in (".csv", ".tsv", ".txt"):
-        from plethprint.io.csv import read_csv
-
-        return read_csv(path, sample_rate_hz, column)
     if suffix in (".hea", ".dat"):
         from plethprint.io.wfdb import read_wfdb
 

@@ -8,7 +8,10 @@ The PPG is the column called ``ppg``, ``pleth``, ``bvp``, ``green``, ``ir`` or `
 (in this order, with or without a unit), or the only one left besides time and ECG. A
 time column (``t``, ``time``, ``timestamp``, with a unit such as ``_ms`` or without, or
 ISO 8601; without a header, a first column that always rises) gives the rate. Where it
-jumps, the missing samples are filled in as NaN and counted.
+jumps, the missing samples are filled in as NaN and counted; where it is uneven, as of a
+phone's camera, the signal is read off its own time (`plethprint.io.time_stamps`).
+
+A single column of an Empatica E4 begins with its Unix time and rate, and is read so.
 """
 
 from __future__ import annotations
@@ -21,37 +24,73 @@ import numpy.typing as npt
 from plethprint.errors import RecordingError
 from plethprint.io.recording import Recording, agreed_rate_hz, as_float32
 from plethprint.io.table import Table, words_of
-from plethprint.io.time_stamps import fill_gaps, guess_unit_s, missing_after, rate_of
+from plethprint.io.time_stamps import (
+    UNIX_TIME_FROM,
+    even_times,
+    guess_unit_s,
+    start_of,
+)
+from plethprint.resample import MAX_RATE_HZ, MIN_RATE_HZ
 
 __all__ = ["read_csv"]
 
 _PPG_WORDS = ("ppg", "pleth", "bvp", "green", "ir", "red")
 _ECG_NAMES = (["ii"], ["mlii"], ["i"])
-_TIME_WORDS = ("t", "time", "timestamp", "timestamps", "ts", "datetime", "seconds", "zeit")
+_TIME_WORDS = (
+    "t",
+    "time",
+    "timestamp",
+    "timestamps",
+    "ts",
+    "datetime",
+    "seconds",
+    "zeit",
+    "elapsed",
+)
+_CLOCK_WORDS = frozenset({"timestamp", "timestamps", "datetime"})
+_NO_TIME = "none"
 _UNITS_S = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _ABOUT_WORDS = frozenset({*_TIME_WORDS[1:], "quality", "sqi", "valid", "status", "flag"})
 """A column with one of these in its name tells about a signal but is none."""
-_UNIX_TIME_FROM = 1e8  # smaller stamps count from the start of the recording
 
 
-def read_csv(path: Path, sample_rate_hz: float | None, column: str | None) -> Recording:
+def read_csv(
+    path: Path,
+    sample_rate_hz: float | None,
+    column: str | None,
+    time_column: str | None = None,
+) -> Recording:
     """Read one recording from a text table; see `read_recording`."""
     table = Table.read(path)
-    time = _time_column(table)
+    empatica = _empatica_head(table) if time_column is None else None
+    if empatica is not None:
+        start, stated_hz = empatica
+        return Recording(
+            ppg=as_float32(table.numbers(0)[2:]),
+            sample_rate_hz=agreed_rate_hz(stated_hz, sample_rate_hz, str(path)),
+            name=path.stem,
+            start=start,
+        )
+    if time_column is None:
+        time = _time_column(table)
+    else:
+        time = None if time_column == _NO_TIME else table.index(time_column)
     ecg = table.find(lambda words: words[:1] in (["ecg"], ["ekg"]) or words in _ECG_NAMES)
     ppg = _ppg_column(table, time, ecg) if column is None else table.index(column)
     ecg = None if ecg in (ppg, time) else ecg
     signals = {index: table.numbers(index) for index in (ppg, ecg) if index is not None}
-    start, stated_hz, gap_samples = 0.0, None, 0
+    start, gap_samples = 0.0, 0
+    shown_hz: float | None = None
     if time is not None:
         stamps_s = table.moments(time)
         stamps_s = stamps_s * _unit_s(table.names[time], stamps_s)
-        stated_hz = rate_of(stamps_s, table.line_numbers, str(path))
-        missing = missing_after(stamps_s, stated_hz, str(path))
-        signals = {index: fill_gaps(values, missing) for index, values in signals.items()}
-        gap_samples = int(missing.sum())
-        start = float(stamps_s[0]) if stamps_s[0] >= _UNIX_TIME_FROM else 0.0
-    rate_hz = agreed_rate_hz(stated_hz, sample_rate_hz, str(path))
+        even = even_times(
+            stamps_s, str(path), lambda index: f"line {table.line_numbers[index]}"
+        )
+        shown_hz, gap_samples = even.rate_hz, even.gap_samples
+        signals = {index: even.of(values) for index, values in signals.items()}
+        start = start_of(stamps_s)
+    rate_hz = agreed_rate_hz(shown_hz, sample_rate_hz, str(path))
     has_ecg = ecg is not None and bool(np.isfinite(signals[ecg]).any())
     return Recording(
         ppg=as_float32(signals[ppg]),
@@ -64,10 +103,23 @@ def read_csv(path: Path, sample_rate_hz: float | None, column: str | None) -> Re
     )
 
 
+def _empatica_head(table: Table) -> tuple[float, float] | None:
+    """Unix time and rate in Hz at the top of an Empatica E4's single column, if it is one.
+
+    Taken for samples they would be a step of a billion, which outlasts seconds of filter.
+    """
+    if table.has_header or len(table.names) != 1 or len(table) < 3:
+        return None
+    start, rate_hz = table.numbers(0)[:2].tolist()
+    whole = float(start).is_integer() and float(rate_hz).is_integer()
+    is_head = whole and start >= UNIX_TIME_FROM and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ
+    return (start, rate_hz) if is_head else None
+
+
 def _time_column(table: Table) -> int | None:
     if table.has_header:
-        return table.find(lambda words: bool(words) and words[0] in _TIME_WORDS)
-    if len(table.names) < 2 or len(table.rows) < 2:
+        return table.find(_is_time)
+    if len(table.names) < 2 or len(table) < 2:
         return None
     try:
         steps = np.diff(table.moments(0))
@@ -75,6 +127,13 @@ def _time_column(table: Table) -> int | None:
         return None
     # Steps of one are a counter of lines: as a time they would fit no rate that is taken.
     return 0 if (steps > 0).all() and not (steps == 1).all() else None
+
+
+def _is_time(words: list[str]) -> bool:
+    """Whether a name is one of time, such as ``Time [ms]`` or ``unix_timestamp_ms``."""
+    if not words:
+        return False
+    return words[0] in _TIME_WORDS or not _CLOCK_WORDS.isdisjoint(words)
 
 
 def _ppg_column(table: Table, time: int | None, ecg: int | None) -> int:
@@ -85,6 +144,11 @@ def _ppg_column(table: Table, time: int | None, ecg: int | None) -> int:
             if words and words[0].rstrip("0123456789") == word and not about:
                 return index  # also ppg1, ppg_green
     left = [index for index in range(len(table.names)) if index not in (time, ecg)]
+    for word in _PPG_WORDS:  # raw_ppg, led_green: where there is but one
+        named = [index for index in left if word in words_of(table.names[index])]
+        named = [i for i in named if _ABOUT_WORDS.isdisjoint(words_of(table.names[i]))]
+        if len(named) == 1:
+            return named[0]
     if len(left) == 1:
         return left[0]
     raise RecordingError(

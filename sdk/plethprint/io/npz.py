@@ -1,9 +1,10 @@
 """Recordings in numpy archives.
 
 An archive holds an array ``ppg`` and its rate ``fs_ppg``; optionally ``ecg`` with
-``fs_ecg``, and ``subject``. An array with ``<name>_gain`` holds codes, and the value is
-``code * <name>_gain + <name>_offset``; int16 codes of -32768 are missing samples. Of an
-array of rows, (N, T), one row is read: ``column="ppg[3]"``.
+``fs_ecg``, ``subject`` and ``start``, the Unix time of the first sample in s. An array with
+``<name>_gain`` holds codes, and the value is ``code * <name>_gain + <name>_offset``; int16
+codes of -32768 are missing samples. Of an array of rows, (N, T), one row is read:
+``column="ppg[3]"``; of one that has but one row or column, that one.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def read_npz(path: Path, sample_rate_hz: float | None, column: str | None) -> Re
         name=str(subject) if subject.ndim == 0 else path.stem,
         ecg=ecg,
         ecg_rate_hz=None if ecg is None else ecg_rate_hz,
+        start=_start(arrays),
     )
 
 
@@ -70,7 +72,9 @@ def _signal(
         raise RecordingError(
             f"{name} in {path} is no signal: {codes.dtype} of shape {codes.shape}"
         )
-    if codes.ndim == 2:
+    if row is None and 1 in codes.shape:  # (1, T) or (T, 1), as other languages write it
+        codes = codes.reshape(-1)
+    elif codes.ndim == 2:
         if not len(codes):
             raise RecordingError(f"{name} in {path} has no rows")
         if row is None:
@@ -92,6 +96,13 @@ def _signal(
     if codes.dtype == np.int16:
         values[codes == _MISSING_CODE] = np.nan
     return _trimmed(as_float32(values))
+
+
+def _start(arrays: Mapping[str, npt.NDArray[Any]]) -> float:
+    # An archive of another maker may call something else so.
+    start = arrays.get("start", np.zeros(()))
+    is_time = start.shape == () and start.dtype.kind in "iuf" and np.isfinite(start)
+    return float(start) if is_time else 0.0
 
 
 def _trimmed(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plethprint.errors import RecordingError, SampleRateError
+from plethprint.io.time_stamps import even_times, start_of
 from plethprint.resample import MAX_RATE_HZ, MIN_RATE_HZ
 from plethprint.samples import as_samples
 
@@ -52,6 +53,64 @@ class Recording:
                 raise RecordingError(f"{self.name} has ECG but no rate for it")
             _check_signal("ECG", self.ecg, self.ecg_rate_hz, self.name)
 
+    @classmethod
+    def from_times(
+        cls, ppg: npt.ArrayLike, times_s: npt.ArrayLike, *, name: str = "recording"
+    ) -> Recording:
+        """Make a recording of samples that each have a time, as a phone's camera gives.
+
+        Parameters
+        ----------
+        ppg : array_like, shape (T,)
+            Any unit; NaN where missing.
+        times_s : array_like, shape (T,)
+            When each sample was taken, s, rising: Unix time, or from any other start; or
+            numpy's ``datetime64`` (UTC).
+            What arrived in bursts shows no rate: leave the times out then.
+        name : str, optional
+            What to call it.
+
+        Returns
+        -------
+        Recording
+            At the even rate that the times show; see `plethprint.io.time_stamps`.
+
+        Raises
+        ------
+        RecordingError
+            If the two differ in length, or the times are missing, repeated, out of order
+            or too uneven to show a rate.
+        SampleRateError
+            If the rate is outside 20..500 Hz.
+        WindowShapeError
+            If either is not an array of numbers.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> times_s = (np.arange(600) + rng.uniform(-0.4, 0.4, 600)) / 30
+        >>> recording = Recording.from_times(np.sin(7.5 * times_s), times_s)
+        >>> round(recording.sample_rate_hz), round(recording.duration_s)
+        (30, 20)
+        """
+        moments = np.asanyarray(times_s)
+        if moments.dtype.kind == "M":
+            moments = (moments - np.datetime64(0, "s")) / np.timedelta64(1, "s")
+        values, stamps_s = as_samples(ppg), as_samples(moments)
+        if values.ndim != 1 or values.shape != stamps_s.shape:
+            raise RecordingError(
+                f"{name} needs a time for each sample, but has samples of shape "
+                f"{values.shape} and times of shape {stamps_s.shape}"
+            )
+        even = even_times(stamps_s, name)
+        return cls(
+            ppg=as_float32(even.of(values)),
+            sample_rate_hz=even.rate_hz,
+            name=name,
+            start=start_of(stamps_s),
+            gap_samples=even.gap_samples,
+        )
+
     @property
     def duration_s(self) -> float:
         """Length of the PPG in seconds."""
@@ -82,6 +141,11 @@ def agreed_rate_hz(stated_hz: float | None, given_hz: float | None, where: str) 
     if stated_hz is None or given_hz is None:
         return float(stated_hz or given_hz or 0.0)
     if abs(stated_hz - given_hz) > _RATE_TOLERANCE * stated_hz:
+        if not MIN_RATE_HZ <= stated_hz <= MAX_RATE_HZ:
+            raise RecordingError(
+                f"{where} has a rate of {stated_hz:g} Hz by its times, which is none of a "
+                "PPG; pass over them (time_column none) to go by sample_rate_hz"
+            )
         raise RecordingError(
             f"{where} has a rate of {stated_hz:g} Hz, but {given_hz:g} Hz was given; "
             "leave sample_rate_hz out to take the file's own"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,6 +28,7 @@ _ISO_TIME = re.compile(
     r" ?(?P<zone>[zZ]|[+-]\d\d:?\d\d)?"
 )
 _SHOWN_NAMES = 20
+_SEARCHED_LINES = 1000  # for the two that tell what the table is like
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ class Table:
     """Cells of a text table; comments are left out.
 
     So are empty lines, but in the middle of a single column: there they are empty cells.
+    Lines are kept as they are and cells made when asked for: those of a day at 100 Hz would
+    need gigabytes.
     """
 
     path: Path
@@ -42,9 +45,12 @@ class Table:
     """Column names; ``"0"``, ``"1"``, ... when the file has no header."""
     has_header: bool
     decimal_comma: bool
-    line_numbers: tuple[int, ...]
+    line_numbers: npt.NDArray[np.int64]
     """Line of each row in the file, from 1."""
-    rows: tuple[list[str], ...]
+    lines: Sequence[str]
+    """Text of each row."""
+    delimiter: str | None
+    """What parts cells; None for blanks."""
 
     @classmethod
     def read(cls, path: Path) -> Table:
@@ -55,53 +61,73 @@ class Table:
         RecordingError
             If it is not text, is empty, or rows differ in length.
         """
-        content = _content_lines(path)
-        lines = [(number, text) for number, text in content if text.strip()]
-        delimiter = next((mark for mark in "\t;," if mark in lines[0][1]), None)
-        texts = [text for _, text in lines]
+        numbers, lines = _content_lines(path)
+        delimiter = next((mark for mark in "\t;," if mark in lines[0]), None)
+        top = [line for line in lines[:_SEARCHED_LINES] if line.strip()][:2]
         try:
-            cells = (
-                _split_at_blanks(texts)
-                if delimiter is None
-                else [
-                    [cell.strip() for cell in row]
-                    for row in csv.reader(texts, delimiter=delimiter)
-                ]
-            )
+            cells = list(_split(top, delimiter))
         except csv.Error as error:
             raise RecordingError(f"{path} is not a text table: {error}") from error
-        if len(cells) != len(lines):
-            raise RecordingError(f"{path} has a quotation mark that is never closed")
+        head = cells[0]
+        if delimiter is None and len(cells) > 1 and len(head) > 1 and len(cells[1]) == 1:
+            head = [top[0].strip().strip('"')]  # one column, whose name has blanks in it
         decimal_comma = delimiter != ","
         has_header = not all(
-            _is_value(cell, decimal_comma) or _is_moment(cell) for cell in cells[0]
+            _is_value(cell, decimal_comma) or _is_moment(cell) for cell in head
         )
-        width = len(cells[0])
-        names = cells[0] if has_header else [str(number) for number in range(width)]
-        first = 1 if has_header else 0
-        if len(cells) == first:
+        width = len(head)
+        if has_header:
+            numbers, lines = numbers[1:], lines[1:]
+        if not any(line.strip() for line in lines):
             raise RecordingError(f"{path} has a header but no samples")
-        for (number, _), row in zip(lines[first:], cells[first:], strict=True):
-            if len(row) == width + 1 and not row[-1]:
-                row.pop()  # a delimiter at the end of the line
-            if len(row) != width:
-                raise RecordingError(
-                    f"line {number} of {path} has {len(row)} cells, not {width}"
-                )
         if width == 1:
-            values = iter(cells[first:])
-            start = lines[first][0]
-            lines = [*lines[:first], *(line for line in content if line[0] >= start)]
-            cells = [next(values) if text.strip() else [""] for _, text in lines[first:]]
-            cells = [*[list(names)] * first, *cells]
-        return cls(
+            first = next(place for place, line in enumerate(lines) if line.strip())
+            numbers, lines = numbers[first:], lines[first:]
+        elif not all(map(str.strip, lines)):
+            kept = [place for place, line in enumerate(lines) if line.strip()]
+            numbers, lines = numbers[kept], [lines[place] for place in kept]
+        names = head if has_header else [str(number) for number in range(width)]
+        table = cls(
             path=path,
             names=tuple(names),
             has_header=has_header,
             decimal_comma=decimal_comma,
-            line_numbers=tuple(number for number, _ in lines[first:]),
-            rows=tuple(cells[first:]),
+            line_numbers=numbers,
+            lines=lines,
+            delimiter=delimiter,
         )
+        for _ in table.rows():
+            pass
+        return table
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def rows(self) -> Iterator[list[str]]:
+        """Give the cells of each row in turn, as many as there are names.
+
+        Raises
+        ------
+        RecordingError
+            If a row has another number of cells, or a quotation mark is never closed.
+        """
+        width, row = len(self.names), -1
+        try:
+            for row, cells in enumerate(_split(self.lines, self.delimiter)):
+                if not cells:
+                    cells = [""]
+                if len(cells) == width + 1 and not cells[-1]:
+                    cells.pop()  # a delimiter at the end of the line
+                if len(cells) != width:
+                    raise RecordingError(
+                        f"line {self.line_numbers[row]} of {self.path} has {len(cells)} "
+                        f"cells, not {width}"
+                    )
+                yield cells
+        except csv.Error as error:
+            raise RecordingError(f"{self.path} is not a text table: {error}") from error
+        if row + 1 != len(self.lines):
+            raise RecordingError(f"{self.path} has a quotation mark that is never closed")
 
     def find(self, matches: Callable[[list[str]], bool]) -> int | None:
         """Return the first column whose name, as `words_of` it, matches."""
@@ -139,7 +165,9 @@ class Table:
         RecordingError
             If a cell holds something else; the message names its line.
         """
-        return self._column(column, lambda cell: _number(cell, self.decimal_comma))
+        return self._column(
+            column, lambda cell: _number(cell, self.decimal_comma), "a number"
+        )
 
     def moments(self, column: int) -> FloatArray:
         """Return a column of numbers or ISO 8601 times (as Unix time, UTC), shape (T,).
@@ -156,18 +184,22 @@ class Table:
             except ValueError:
                 return _unix_time(cell)
 
-        return self._column(column, moment)
+        return self._column(
+            column, moment, "a number, or a time such as 2026-01-31T12:00:00.250,"
+        )
 
-    def _column(self, column: int, parse: Callable[[str], float]) -> FloatArray:
-        values = np.empty(len(self.rows))
-        for row, cells in enumerate(self.rows):
+    def _column(
+        self, column: int, parse: Callable[[str], float], wanted: str
+    ) -> FloatArray:
+        values = np.empty(len(self))
+        for row, cells in enumerate(self.rows()):
             try:
                 values[row] = parse(cells[column])
             except ValueError as error:
                 raise RecordingError(
                     f"line {self.line_numbers[row]} of {self.path} has "
                     f"{cells[column][:40]!r} in column {self.names[column]!r}, "
-                    "where a number is expected"
+                    f"where {wanted} is expected"
                 ) from error
         values[~np.isfinite(values)] = np.nan
         return values
@@ -178,7 +210,8 @@ def words_of(name: str) -> list[str]:
     return re.findall(r"[a-z]+[0-9]*", name.lower())
 
 
-def _content_lines(path: Path) -> list[tuple[int, str]]:
+def _content_lines(path: Path) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Numbers and texts of the lines from the first to the last that says something."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -191,22 +224,30 @@ def _content_lines(path: Path) -> list[tuple[int, str]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")  # units such as µV from older spreadsheets
-    lines = [
-        (number, line)
-        for number, line in enumerate(re.split(r"\r*\n|\r", text), start=1)
-        if not _COMMENT.match(line)
-    ]
-    filled = [index for index, (_, line) in enumerate(lines) if line.strip()]
-    if not filled:
+    del data
+    lines = re.split(r"\r*\n|\r", text)
+    numbers = np.arange(1, len(lines) + 1)
+    if "#" in text:
+        kept = [place for place, line in enumerate(lines) if not _COMMENT.match(line)]
+        numbers, lines = numbers[kept], [lines[place] for place in kept]
+    del text
+    first, last = 0, len(lines)
+    while first < last and not lines[first].strip():
+        first += 1
+    while last > first and not lines[last - 1].strip():
+        last -= 1
+    if first == last:
         raise RecordingError(f"{path} is empty")
-    return lines[filled[0] : filled[-1] + 1]
+    return numbers[first:last], lines[first:last]
 
 
-def _split_at_blanks(texts: list[str]) -> list[list[str]]:
-    cells = [[cell.strip('"') for cell in text.split()] for text in texts]
-    if len(cells) > 1 and len(cells[0]) > 1 and len(cells[1]) == 1:
-        cells[0] = [texts[0].strip().strip('"')]  # one column, whose name has blanks in it
-    return cells
+def _split(lines: Sequence[str], delimiter: str | None) -> Iterator[list[str]]:
+    if delimiter is None:
+        for line in lines:
+            yield [cell.strip('"') for cell in line.split()]
+    else:
+        for row in csv.reader(lines, delimiter=delimiter):
+            yield [cell.strip() for cell in row]
 
 
 def _number(cell: str, decimal_comma: bool) -> float:

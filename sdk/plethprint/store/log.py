@@ -88,6 +88,13 @@ class FingerprintStore:
             See `append`.
         """
         added = 0
+        rows = list(rows)
+        for row in rows:
+            if not isinstance(row, StoredFingerprint):
+                raise StoreError(
+                    "a log takes StoredFingerprint(fingerprint, wearer=..., wearable=...), "
+                    f"not {type(row).__name__}"
+                )
         # Outside the transaction: a generator may be slow, or fail.
         encoded = [
             (row.fingerprint.start, row.wearer.encode("utf-8"), row.to_bytes())

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +16,7 @@ from plethprint.errors import (
     PackageIntegrityError,
     PackageSignatureError,
 )
+from plethprint.fingerprint import Fingerprint
 from plethprint_quantize.firmware import write_pack
 from plethprint_quantize.firmware.__main__ import main
 from plethprint_quantize.firmware.c_text import c_array, c_string
@@ -144,3 +149,56 @@ def test_arrays_fit_the_page_and_the_lowest_number_has_a_type():
 def test_a_name_cannot_break_out_of_its_string():
     assert c_string('a"\\b??/') == '"a\\"\\\\b?""?/"'
     assert c_string("ä\n") == '"??"'.replace("??", '?""?')
+
+
+_DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "firmware.md"
+_MAIN = """
+#include <stdio.h>
+#include "plethprint.h"
+#include "pp_frame.h"
+#include "pp_messages.h"
+
+int main(void)
+{
+    static pp_workspace_t workspace;
+    static pp_messages_t messages;
+    int8_t vector[PP_DIM];
+    uint8_t out[512];
+    uint32_t n;
+    if (pp_init(&workspace, 100000u) != PP_OK) { return 1; }
+    if (pp_messages_init(&messages, &workspace, 0, 0) != PP_OK) { return 2; }
+    for (n = 0; !pp_window_ready(&workspace); n++) {
+        pp_push_sample(&workspace, (int32_t)(n % 83u) * 100);
+    }
+    pp_fingerprint(&workspace, vector);
+    return fwrite(out, 1, notification(&workspace, vector, 1500000u, out), stdout) == 0;
+}
+"""
+
+
+@pytest.mark.parametrize("language", ["c", "c++"])
+def test_what_the_document_sends_is_read_by_a_host_from_c_and_from_c_plus_plus(
+    pack, shipped, compiler, tmp_path, language
+):
+    blocks = re.findall(r"```c\n(.*?)```", _DOCUMENT.read_text("utf-8"), re.DOTALL)
+    (sending,) = [block for block in blocks if "pp_fingerprint_encode" in block]
+    if language == "c++":
+        if shutil.which("g++") is None:
+            pytest.skip("needs a C++ compiler")
+        sending = sending.replace("fp = {0}", "fp = {}")
+    source = tmp_path / ("main.c" if language == "c" else "main.cpp")
+    source.write_text(sending + _MAIN, "utf-8")
+    objects = tmp_path / "objects"
+    objects.mkdir()
+    sources = [str(file) for file in sorted((pack / "src").glob("*.c"))]
+    flags = ["-O1", "-Wall", "-Wextra", "-Werror", f"-I{pack / 'src'}"]
+    subprocess.run([compiler, "-std=c99", *flags, "-c", *sources], cwd=objects, check=True)
+    main = [compiler, "-std=c99"] if language == "c" else ["g++", "-std=c++11"]
+    program = tmp_path / "program"
+    made = [str(file) for file in sorted(objects.glob("*.o"))]
+    subprocess.run([*main, *flags, str(source), *made, "-o", str(program)], check=True)
+    done = subprocess.run([str(program)], capture_output=True, check=True)
+    fp = Fingerprint.from_bytes(done.stdout)
+    assert (fp.start, fp.duration_s, fp.missing) == (1.5, 10.0, 0.0)
+    assert fp.model == shipped.model_id
+    assert fp.vector.any()

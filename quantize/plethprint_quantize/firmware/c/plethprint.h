@@ -25,6 +25,10 @@
 #include "pp_encoder.h"
 #include "pp_signal.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Results. Below 0: refused, and nothing changed. */
 typedef int32_t pp_status_t;
 #define PP_OK ((pp_status_t)0)
@@ -65,7 +69,8 @@ pp_status_t pp_set_polarity(pp_workspace_t *workspace, int32_t polarity);
  * Returns OK or BAD_ARGUMENT. */
 pp_status_t pp_set_hop(pp_workspace_t *workspace, uint32_t hop);
 
-/* Take one raw sample. Any value is allowed; the offset of the sensor does not matter.
+/* Take one raw sample. The offset of the sensor does not matter within 24 bits, signed;
+ * beyond them a count is taken for the end of that range: shift those of a wider converter.
  * Returns OK, WINDOW_LOST or BAD_ARGUMENT. */
 pp_status_t pp_push_sample(pp_workspace_t *workspace, int32_t counts);
 
@@ -104,5 +109,9 @@ pp_status_t pp_self_test(pp_workspace_t *workspace);
 const char *pp_model_id(void);
 uint32_t pp_dim(void);
 uint32_t pp_workspace_bytes(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* PLETHPRINT_H */

@@ -4,6 +4,10 @@
 
 #include "pp_model.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Working memory of one pp_encode call; its contents mean nothing between calls. */
 typedef struct {
     uint32_t align_as_word; /* both arrays are read a word at a time */
@@ -25,5 +29,9 @@ void pp_encode(pp_arena *arena, const int8_t *window, int8_t *out);
 /* CRC-32 (zlib's) over all weights, biases and multipliers as they lie in memory now,
  * little-endian whatever the core: PP_MODEL_CRC when flash is intact. */
 uint32_t pp_model_crc(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

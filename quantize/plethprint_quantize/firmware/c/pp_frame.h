@@ -13,6 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef int32_t pp_frame_status_t;
 #define PP_FRAME_OK ((pp_frame_status_t)0)
 #define PP_FRAME_BAD_ARGUMENT ((pp_frame_status_t)-1) /* a null pointer */
@@ -106,5 +110,9 @@ uint32_t pp_f32_unit_scale(const int8_t *vector, size_t dim);
 
 /* Microseconds, below 2^53 (285 years), as seconds in f64. */
 uint64_t pp_f64_of_us(uint64_t microseconds);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* PP_FRAME_H */

@@ -24,6 +24,10 @@
 
 #include "plethprint.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What an answer says, in its third byte. */
 #define PP_ANSWER_OK 0x00u
 #define PP_ANSWER_BAD_MESSAGE 0x01u
@@ -94,5 +98,9 @@ void pp_messages_forget(pp_messages_t *messages);
 
 /* Bytes of a pp_messages_t as compiled, for callers that cannot see this header. */
 uint32_t pp_messages_bytes(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* PP_MESSAGES_H */

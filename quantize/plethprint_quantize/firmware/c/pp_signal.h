@@ -16,6 +16,10 @@
 
 #include "pp_signal_constants.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Results. Below 0: refused, and nothing changed. Above 0: done, with news. */
 typedef int32_t pp_signal_status_t;
 #define PP_SIGNAL_OK ((pp_signal_status_t)0)
@@ -109,5 +113,9 @@ uint8_t pp_signal_quality(const pp_signal_t *signal, const int8_t window[PP_WIND
 
 /* Done with the finished window: go on to the next. Returns OK, NOT_READY or BAD_ARGUMENT. */
 pp_signal_status_t pp_signal_advance(pp_signal_t *signal);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* PP_SIGNAL_H */
