@@ -22,7 +22,8 @@ from plethprint import errors
 if TYPE_CHECKING:
     from plethprint.encoder import load_encoder
     from plethprint.fingerprint import Fingerprint, similarity
-    from plethprint.fingerprinter import Fingerprinter, FingerprintStream
+    from plethprint.fingerprint_stream import FingerprintStream
+    from plethprint.fingerprinter import Fingerprinter
     from plethprint.io import Recording, read_recording
     from plethprint.package import ModelPackage
     from plethprint.session import connect, scan
@@ -53,7 +54,7 @@ except PackageNotFoundError:  # run from a clone that was never installed
 
 _HOME_OF = {
     "Fingerprint": "plethprint.fingerprint",
-    "FingerprintStream": "plethprint.fingerprinter",
+    "FingerprintStream": "plethprint.fingerprint_stream",
     "Fingerprinter": "plethprint.fingerprinter",
     "ModelPackage": "plethprint.package",
     "Preprocessor": "plethprint.signal",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,10 @@ import numpy.typing as npt
 
 from plethprint.encoder import Encoder, load_encoder
 from plethprint.fingerprint import Fingerprint, unit_scale
+from plethprint.fingerprint_rows import row_windows, rows_upright
+from plethprint.fingerprint_stream import FingerprintStream
 from plethprint.package import ModelPackage
 from plethprint.polarity import (
-    STRONG,
     Polarity,
     PolarityTracker,
     checked_polarity,
@@ -28,10 +28,10 @@ from plethprint.polarity import (
 )
 from plethprint.quality import assess, heart_rate_bpm
 from plethprint.samples import as_samples, checked_start
-from plethprint.signal import PPG, Preprocessor, Window, window_rows
+from plethprint.signal import PPG, Preprocessor, Window
 from plethprint.signal_quality import judge
 
-__all__ = ["MAX_MISSING", "FingerprintStream", "Fingerprinter"]
+__all__ = ["MAX_MISSING", "Fingerprinter"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -40,9 +40,6 @@ MAX_MISSING = 0.2
 
 _CHUNK_S = 600.0
 """A long recording is fed to the stream in pieces: a day at once would need gigabytes."""
-_CHUNK_ROWS = 1024
-_SUSPECTED_ROWS = 256  # enough to see that rows come upside down, at little cost
-_MAX_ROW_S = 1.05 * PPG.window_s
 
 
 class Fingerprinter:
@@ -202,8 +199,8 @@ class Fingerprinter:
             If the runtime fails.
         """
         wanted = checked_polarity(polarity)
-        windows, missing = self._row_windows(as_samples(rows), sample_rate_hz)
-        windows = _rows_upright(windows, missing, wanted)
+        windows, missing = row_windows(as_samples(rows), sample_rate_hz)
+        windows = rows_upright(windows, missing, wanted)
         vectors = self.encoder.run(windows).astype(np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         units: npt.NDArray[np.float32] = np.zeros_like(vectors)
@@ -256,27 +253,7 @@ class Fingerprinter:
             polarity=1 if wanted == "auto" else wanted,
         )
         tracker = PolarityTracker(wanted, hop_s=hop_s)
-        return FingerprintStream(self, preprocessor, tracker, checked_start(start))
-
-    def _row_windows(
-        self, rows: npt.NDArray[np.float64], sample_rate_hz: float
-    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-        if rows.ndim != 2 or not len(rows):  # nothing to cut: refused, or no rows at all
-            return window_rows(rows, sample_rate_hz, spec=PPG)
-        parts = [
-            window_rows(rows[first : first + _CHUNK_ROWS], sample_rate_hz, spec=PPG)
-            for first in range(0, len(rows), _CHUNK_ROWS)
-        ]
-        length_s = rows.shape[1] / float(sample_rate_hz)
-        if length_s > _MAX_ROW_S:
-            _LOGGER.warning(
-                "rows last %.1f s at %g Hz, of which the first %g s are taken",
-                length_s,
-                float(sample_rate_hz),
-                PPG.window_s,
-            )
-        windows, missing = zip(*parts, strict=True)
-        return np.concatenate(windows), np.concatenate(missing)
+        return FingerprintStream(self._encode, preprocessor, tracker, checked_start(start))
 
     def _encode(
         self, windows: Sequence[Window], tracker: PolarityTracker | None = None
@@ -317,83 +294,3 @@ class Fingerprinter:
                 windows, vectors, qualities, reasons, rates, inverted, strict=True
             )
         ]
-
-
-class FingerprintStream:
-    """Fingerprints of samples that arrive in pieces; made by `Fingerprinter.stream`."""
-
-    def __init__(
-        self,
-        fingerprinter: Fingerprinter,
-        preprocessor: Preprocessor,
-        tracker: PolarityTracker,
-        start: float,
-    ) -> None:
-        self._fingerprinter = fingerprinter
-        self._preprocessor = preprocessor
-        self._tracker = tracker
-        self._start = start
-
-    @property
-    def turned_over(self) -> bool:
-        """Whether ``polarity="auto"`` has windows turned over now."""
-        return self._tracker.turn < 0
-
-    def push(self, samples: npt.ArrayLike) -> list[Fingerprint]:
-        """Take samples, shape (T,), NaN where missing; give the fingerprints now ready.
-
-        Raises
-        ------
-        WindowShapeError
-            If the samples are not one-dimensional, or not numbers.
-        SignalError
-            After `flush`, until `reset`: what was ahead has been filled in by then.
-        EncoderError
-            If the runtime fails.
-        """
-        return self._timed(self._preprocessor.push(as_samples(samples)))
-
-    def flush(self) -> list[Fingerprint]:
-        """End the signal: give what is still held back. Only `reset` goes on from here."""
-        return self._timed(self._preprocessor.flush())
-
-    def reset(self, start: float = 0.0) -> None:
-        """Begin anew after a gap, so that no window spans it.
-
-        What was learned of the polarity stays: it belongs to the sensor.
-
-        Parameters
-        ----------
-        start : float
-            Time of the next sample pushed; `SignalError` if it is no number of seconds.
-        """
-        checked = checked_start(start)
-        self._preprocessor.reset()
-        self._start = checked
-
-    def _timed(self, windows: Sequence[Window]) -> list[Fingerprint]:
-        return [
-            replace(fp, start=self._start + fp.start)
-            for fp in self._fingerprinter._encode(windows, self._tracker)
-        ]
-
-
-def _rows_upright(
-    windows: npt.NDArray[np.int8], missing: npt.NDArray[np.float32], polarity: Polarity
-) -> npt.NDArray[np.int8]:
-    """Rows (N, T) after the polarity asked for; says when most seem upside down."""
-    if polarity == "auto":
-        evidence = upright_evidence(windows, assess(windows, missing))
-        turns = np.where(evidence < 0.0, -1, 1).astype(np.int8)
-        return np.multiply(windows, turns[:, None], dtype=np.int8)
-    given = np.multiply(windows, polarity, dtype=np.int8)
-    some = slice(0, _SUSPECTED_ROWS)
-    evidence = upright_evidence(given[some], assess(given[some], missing[some]))
-    suspicious = int((evidence <= -STRONG).sum())
-    if suspicious > len(evidence) / 2:
-        _LOGGER.warning(
-            "%d of the first %d rows look upside down: give the other polarity, or 'auto'",
-            suspicious,
-            len(evidence),
-        )
-    return given

@@ -30,9 +30,8 @@ A head belongs to one model and refuses fingerprints of another.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
@@ -43,6 +42,7 @@ from plethprint.errors import FingerprintMismatchError, HeadError
 from plethprint.fingerprint import LOW_QUALITY, Fingerprint
 from plethprint.head_file import read_head_fields
 from plethprint.head_fit import FittedHead, fit_classes, fit_number
+from plethprint.head_prediction import HeadPrediction, unit_rows
 
 __all__ = ["HEADS_FOLDER", "Head", "HeadPrediction"]
 
@@ -52,35 +52,6 @@ HEADS_FOLDER = Path(__file__).parent / "heads"
 """Heads that ship, a folder for each model."""
 
 _CHUNK_ROWS = 256
-
-
-@dataclass(frozen=True)
-class HeadPrediction:
-    """What a head says of one fingerprint."""
-
-    value: float | str
-    """The number, in the head's unit, or the most probable class."""
-    low: float | None = None
-    """Lower end of the interval; None for classes."""
-    high: float | None = None
-    """Upper end of the interval; None for classes."""
-    probabilities: Mapping[str, float] = field(default_factory=dict)
-    """Probability of each class, summing to one; empty for a number."""
-    classes: tuple[str, ...] = ()
-    """Classes that cannot be ruled out; empty for a number."""
-    abstained: str = ""
-    """Why the value is better not used; empty when nothing speaks against it."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return every field as plain Python values, ready for JSON."""
-        return {
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
-            "probabilities": dict(self.probabilities),
-            "classes": list(self.classes),
-            "abstained": self.abstained,
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,9 +147,8 @@ class Head:
             raise HeadError(f"confidence must lie in 0.5..0.99, not {confidence}")
         if not len(fingerprints):
             raise HeadError("a head needs fingerprints to be fitted on")
-        _checked(fingerprints)
         model = fingerprints[0].model
-        vectors = _unit_rows(fingerprints, model)
+        vectors = unit_rows(fingerprints, model)
         answers = np.asarray(labels)
         whose = np.arange(len(vectors)) if people is None else np.asarray(people)
         for what, column in (("labels", answers), ("people", whose)):
@@ -239,7 +209,6 @@ class Head:
         """
         if isinstance(fingerprints, Fingerprint):
             return self.predict([fingerprints])[0]
-        _checked(fingerprints)
         told = []
         for first in range(0, len(fingerprints), _CHUNK_ROWS):
             told += self._predict(fingerprints[first : first + _CHUNK_ROWS])
@@ -318,7 +287,7 @@ class Head:
         return cls.load(path, model=model)
 
     def _predict(self, fingerprints: Sequence[Fingerprint]) -> list[HeadPrediction]:
-        vectors = _unit_rows(fingerprints, self.model)
+        vectors = unit_rows(fingerprints, self.model)
         if vectors.shape[1] != self.parameters.dim:
             raise FingerprintMismatchError(
                 f"this head takes {self.parameters.dim} numbers, not {vectors.shape[1]}"
@@ -375,25 +344,3 @@ class Head:
             "figures": dict(self.figures),
             "parameters": self.parameters.to_fields(),
         }
-
-
-def _checked(fingerprints: Sequence[Fingerprint]) -> None:
-    for kind in {type(one) for one in fingerprints}:
-        if not issubclass(kind, Fingerprint):
-            given = f"a head takes fingerprints, not {kind.__name__}"
-            raise HeadError(f"{given}: bare vectors do not say their model")
-
-
-def _unit_rows(fingerprints: Sequence[Fingerprint], model: str) -> FloatArray:
-    dim = fingerprints[0].dim if fingerprints else 0
-    for fp in fingerprints:
-        if fp.model != model or fp.dim != dim:
-            raise FingerprintMismatchError(
-                f"a head takes fingerprints of one model, but these come from {model!r} "
-                f"({dim}) and {fp.model!r} ({fp.dim})"
-            )
-    if not fingerprints:
-        return np.empty((0, dim))
-    vectors = np.stack([fp.vector for fp in fingerprints]).astype(np.float64)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, math.inf)

@@ -10,7 +10,7 @@ import numpy as np
 from plethprint.block import INTERPOLATED_GAP_S, Block, GapCause
 from plethprint.errors import SampleRateError
 from plethprint.fingerprint import Fingerprint
-from plethprint.fingerprinter import FingerprintStream
+from plethprint.fingerprint_stream import FingerprintStream
 from plethprint.index_spans import IndexSpans
 from plethprint.motion_history import MotionHistory
 from plethprint.quality_evidence import lowered

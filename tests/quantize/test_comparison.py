@@ -22,9 +22,7 @@ RANGES = [(0.0, 6.0)] * 8 + [(-9.0, 9.0)]
 def _pretended_int8(monkeypatch):
     """The converters are tested in test_conversion: here int8 is pretended in torch."""
     monkeypatch.setattr(recipe, "convert_float", lambda deploy: deploy)
-    monkeypatch.setattr(
-        recipe, "quantize_int8", lambda deploy, ranges: (deploy, ranges)
-    )
+    monkeypatch.setattr(recipe, "quantize_int8", lambda deploy, ranges: (deploy, ranges))
     run = lambda model, windows: rounded_fingerprints(*model, windows)
     monkeypatch.setattr(recipe, "run_tflite_micro", run)
 

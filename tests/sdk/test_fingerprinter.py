@@ -304,7 +304,7 @@ def test_many_rows_and_long_recordings_are_cut_into_pieces_without_a_seam(
         fingerprinter.embed_windows(rows, 64.0),
         fingerprinter.embed(signal, 100.0),
     )
-    monkeypatch.setattr("plethprint.fingerprinter._CHUNK_ROWS", 5)
+    monkeypatch.setattr("plethprint.fingerprint_rows._CHUNK_ROWS", 5)
     monkeypatch.setattr("plethprint.fingerprinter._CHUNK_S", 7.3)
     assert np.array_equal(fingerprinter.embed_windows(rows, 64.0), vectors)
     assert fingerprinter.embed(signal, 100.0) == prints
