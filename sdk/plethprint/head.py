@@ -42,7 +42,11 @@ from plethprint.errors import FingerprintMismatchError, HeadError
 from plethprint.fingerprint import LOW_QUALITY, Fingerprint
 from plethprint.head_file import read_head_fields
 from plethprint.head_fit import FittedHead, fit_classes, fit_number
-from plethprint.head_prediction import HeadPrediction, unit_rows
+from plethprint.head_prediction import (
+    HeadPrediction,
+    checked_fingerprints,
+    unit_rows,
+)
 
 __all__ = ["HEADS_FOLDER", "Head", "HeadPrediction"]
 
@@ -147,6 +151,7 @@ class Head:
             raise HeadError(f"confidence must lie in 0.5..0.99, not {confidence}")
         if not len(fingerprints):
             raise HeadError("a head needs fingerprints to be fitted on")
+        checked_fingerprints(fingerprints)
         model = fingerprints[0].model
         vectors = unit_rows(fingerprints, model)
         answers = np.asarray(labels)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from plethprint.errors import FingerprintMismatchError, HeadError
 from plethprint.fingerprint import Fingerprint
 
-__all__ = ["HeadPrediction", "unit_rows"]
+__all__ = ["HeadPrediction", "checked_fingerprints", "unit_rows"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def unit_rows(fingerprints: Sequence[Fingerprint], model: str) -> FloatArray:
     FingerprintMismatchError
         If one is not of `model`, or of another length.
     """
-    _checked(fingerprints)
+    checked_fingerprints(fingerprints)
     dim = fingerprints[0].dim if fingerprints else 0
     for fp in fingerprints:
         if fp.model != model or fp.dim != dim:
@@ -72,7 +72,8 @@ def unit_rows(fingerprints: Sequence[Fingerprint], model: str) -> FloatArray:
     return vectors / np.where(lengths > 0, lengths, math.inf)
 
 
-def _checked(fingerprints: Sequence[object]) -> None:
+def checked_fingerprints(fingerprints: Sequence[object]) -> None:
+    """Refuse, with `HeadError`, what is no fingerprint."""
     for kind in {type(one) for one in fingerprints}:
         if not issubclass(kind, Fingerprint):
             given = f"a head takes fingerprints, not {kind.__name__}"
