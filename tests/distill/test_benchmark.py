@@ -17,6 +17,7 @@ from plethprint.errors import RecordingError  # noqa: E402
 from plethprint_distill.benchmark import macro_average, run_benchmark, skill  # noqa: E402
 from plethprint_distill.benchmark_command import text_report  # noqa: E402
 from plethprint_distill.benchmark_markdown import markdown_tables  # noqa: E402
+from plethprint_distill.benchmark_plan import BenchmarkPlan  # noqa: E402
 from plethprint_distill.benchmark_report import html_report  # noqa: E402
 from plethprint_distill.embedder import STUDENT_INT8, Embedder, random_students  # noqa: E402
 from plethprint_distill.evaluation_sets import SETS  # noqa: E402
@@ -30,7 +31,11 @@ from plethprint_distill.labelled_windows import (  # noqa: E402
 from plethprint_distill.splits import is_cinc_test_record  # noqa: E402
 from plethprint_distill.tasks import TASKS  # noqa: E402
 from plethprint_distill.tasks.heart_rate import TASKS as HEART_RATE  # noqa: E402
-from plethprint_distill.tasks.mortality import read_outcomes, virtual_deaths  # noqa: E402
+from plethprint_distill.tasks.mortality import (  # noqa: E402
+    Outcomes,
+    read_outcomes,
+    virtual_deaths,
+)
 from plethprint_distill.tasks.person import Identification  # noqa: E402
 from plethprint_distill.tasks.probe_task import ProbeTask, unit_means  # noqa: E402
 from plethprint_distill.tasks.task import FIGURES, Part, Problem, Supervised  # noqa: E402
@@ -271,6 +276,29 @@ def test_a_set_is_kept_on_disk_until_the_corpus_changes(
     (tmp_path / "c" / "bidmc" / "about.json").write_text("{")
     again().get("bidmc")
     assert len(calls) == 3
+
+
+def test_other_outcomes_of_the_same_corpus_are_not_answered_from_the_cache(
+    tmp_path: Path, virtual: WindowSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(self: Outcomes, folder: Path) -> LabelledWindows:
+        died = np.full(len(virtual), float(self.died["a"]))
+        return LabelledWindows(virtual, {"died": died})
+
+    monkeypatch.setattr(Outcomes, "_make", make)
+    (tmp_path / "bidmc").mkdir()
+    told = []
+    for answer in "010":
+        path = tmp_path / f"outcomes_{answer}.csv"
+        path.write_text(f"record,died\na,{answer}\n")
+        plan = BenchmarkPlan(
+            corpora=(tmp_path / "bidmc",),
+            cache=tmp_path / "cache",
+            outcomes=path,
+            outcomes_corpus="bidmc",
+        )
+        told.append(plan.library().get("mortality").number("died")[0])
+    assert told == [0.0, 1.0, 0.0]
 
 
 def test_a_folder_that_holds_another_format_is_one_clear_error(tmp_path: Path) -> None:
