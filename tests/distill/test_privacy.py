@@ -308,6 +308,32 @@ def test_protection_links_within_a_key_and_not_across(virtual: WindowSet) -> Non
     assert rotation.heart_rate_mae_bpm.mean < 0.7 * signs.heart_rate_mae_bpm.mean
 
 
+def test_two_keys_over_the_same_windows_are_linked_by_the_shape_of_the_clouds(
+    virtual: WindowSet,
+) -> None:
+    windows = worn(virtual)
+    rng = np.random.default_rng(6)
+    whose = np.arange(len(windows)) // WINDOWS
+    # Lopsided and of unequal spread, as fingerprints are: that is what a rotation keeps.
+    scale = 30.0 * 0.93 ** np.arange(64)
+    people = (rng.exponential(size=(PEOPLE, 64)) - 1.0) * scale
+    victims = people[whose] + 0.3 * scale * (rng.exponential(size=(len(whose), 64)) - 1.0)
+    victims = np.rint(victims).clip(-127, 127).astype(np.int8)
+    others = np.rint(rng.normal(size=(200, 64)) * scale).clip(-127, 127).astype(np.int8)
+    breach = Breach(
+        victims,
+        np.asarray(windows.person),
+        by_half(windows),
+        others,
+        np.repeat([f"x/{i}" for i in range(20)], 10),
+        60.0 + victims[:, 0] / 10.0,
+        whose >= PEOPLE // 2,
+    )
+    _, row = protection_trade(breach, (("rotation", 64),), pairs=(8,), keys=2)
+    assert row.rank1_across_keys.mean < 0.35
+    assert row.rank1_across_keys_same_windows.mean > 0.9
+
+
 def test_the_report_is_json_and_its_table_and_figures_are_drawn(
     virtual: WindowSet, tmp_path: Path
 ) -> None:
