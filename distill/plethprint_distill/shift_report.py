@@ -281,6 +281,8 @@ def _markdown(heads: list[str], lines: list[list[str]]) -> str:
 def _text(figure: dict[str, float] | None) -> str:
     if figure is None or figure["mean"] is None:
         return "-"
+    if figure["low"] is None:  # one person
+        return f"{figure['mean']:.3f}"
     return "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**figure)
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "estimate",
     "holm",
     "mean_over_people",
+    "middle_95",
     "paired_bootstrap",
     "paired_permutation",
     "people_weights",
@@ -31,7 +32,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % bootstrap interval over people."""
+    """A mean and its 95 % bootstrap interval over people; NaN ends of one person alone."""
 
     mean: float
     low: float
@@ -104,8 +105,12 @@ def estimate(
     point = float(metric(np.ones((1, len(person))))[0])
     weights = people_weights(person, draws, seed)
     again = np.concatenate([metric(weights[i : i + chunk]) for i in range(0, draws, chunk)])
-    low, high = _quantiles(again)
-    return Estimate(Interval(point, low, high, len(np.unique(person))), again)
+    people = len(np.unique(person))
+    if people < 2:
+        # Drawn anew, one person is always the same: no spread is not certainty.
+        again = np.full(draws, np.nan)
+    low, high = middle_95(again)
+    return Estimate(Interval(point, low, high, people), again)
 
 
 def mean_over_people(
@@ -116,6 +121,8 @@ def mean_over_people(
     seed: int = 0,
 ) -> Interval:
     """Mean of each person's mean, with people drawn anew; NaN values are left out.
+
+    One person alone has no interval: its ends are NaN.
 
     Parameters
     ----------
@@ -137,8 +144,8 @@ def mean_over_people(
     means = np.bincount(inverse, numbers[known]) / np.bincount(inverse)
     rng = np.random.default_rng(seed)
     again = means[rng.integers(0, len(means), (draws, len(means)))].mean(axis=1)
-    low, high = np.quantile(again, [0.025, 0.975])
-    return Interval(float(means.mean()), float(low), float(high), len(names))
+    low, high = middle_95(again) if len(names) > 1 else (float("nan"),) * 2
+    return Interval(float(means.mean()), low, high, len(names))
 
 
 def delong(
@@ -218,7 +225,7 @@ def paired_permutation(
     difference = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     known = np.isfinite(difference)
     names, inverse = np.unique(person[known], return_inverse=True)
-    if not len(names):
+    if len(names) < 2:
         return _no_comparison("permutation over people")
     means = np.bincount(inverse, difference[known]) / np.bincount(inverse)
     rng = np.random.default_rng(seed)
@@ -226,7 +233,7 @@ def paired_permutation(
     mean = float(means.mean())
     p = float((1 + (np.abs(flipped) >= abs(mean) - 1e-12).sum()) / (1 + draws))
     again = means[rng.integers(0, len(means), (1000, len(means)))].mean(axis=1)
-    return Comparison(mean, *_quantiles(again), p, "permutation over people")
+    return Comparison(mean, *middle_95(again), p, "permutation over people")
 
 
 def paired_bootstrap(first: Estimate, second: Estimate) -> Comparison:
@@ -238,7 +245,7 @@ def paired_bootstrap(first: Estimate, second: Estimate) -> Comparison:
     tail = min((again <= 0).sum(), (again >= 0).sum())
     p = min(1.0, 2.0 * float(1 + tail) / (1 + again.size))
     difference = first.interval.mean - second.interval.mean
-    return Comparison(difference, *_quantiles(again), p, "bootstrap over people")
+    return Comparison(difference, *middle_95(again), p, "bootstrap over people")
 
 
 def holm(p: npt.ArrayLike) -> FloatArray:
@@ -274,7 +281,8 @@ def _components(truth: npt.NDArray[np.bool_], score: FloatArray) -> FloatArray:
     return placement
 
 
-def _quantiles(draws: FloatArray) -> tuple[float, float]:
+def middle_95(draws: FloatArray) -> tuple[float, float]:
+    """Ends of the middle 95 % of draws (D,), NaN left out; NaN where none is known."""
     known = draws[np.isfinite(draws)]
     if not known.size:
         return float("nan"), float("nan")

@@ -114,6 +114,21 @@ def test_the_interval_narrows_with_people_and_not_with_windows_of_the_same() -> 
     assert width(25, 40) > 0.6 * width(25, 2)
 
 
+def test_one_person_alone_has_no_interval_and_no_difference_is_shown_on_them() -> None:
+    person = np.full(50, "only")
+    error = np.random.default_rng(9).gamma(2.0, size=50)
+
+    def mean(values: np.ndarray):
+        return estimate(lambda w: w @ values / w.sum(axis=1), person, draws=200)
+
+    for found in (mean_over_people(error, person), mean(error).interval):
+        assert found.mean == pytest.approx(error.mean())
+        assert np.isnan([found.low, found.high]).all()
+    # Every draw would be the same person, and any difference beyond doubt.
+    assert np.isnan(paired_bootstrap(mean(error), mean(error + 0.01)).p)
+    assert np.isnan(paired_permutation(error, error + 0.01, person).low)
+
+
 def test_two_models_see_the_same_people_in_each_draw() -> None:
     person = np.array(["b", "a", "a"])
     weights = people_weights(person, 50, seed=0)
