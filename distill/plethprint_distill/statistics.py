@@ -157,7 +157,8 @@ def delong(
     """Compare two AUROCs on the same rows (DeLong, DeLong, Clarke-Pearson 1988).
 
     With `person`, rows of one person are one cluster (Obuchowski 1997); with a row a
-    person that is DeLong's own variance.
+    person that is DeLong's own variance. Where all rows of a kind are one person's, how
+    people spread cannot be told and nothing is compared.
 
     Parameters
     ----------
@@ -187,7 +188,9 @@ def delong(
         sums = np.bincount(inverse[kind], placement[kind], len(names))
         counts = np.bincount(inverse[kind], minlength=len(names))
         clusters = int((counts > 0).sum())
-        scale = clusters / max(clusters - 1, 1)
+        if clusters < 2:
+            return _no_comparison("DeLong, clustered")
+        scale = clusters / (clusters - 1)
         of_kind.append((sums - counts * difference, scale))
     (ups, up_scale), (downs, down_scale) = of_kind
     both = len(names) / max(len(names) - 1, 1)

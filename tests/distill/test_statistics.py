@@ -87,6 +87,17 @@ def test_clustered_delong_agrees_with_drawing_people() -> None:
     assert clustered.high - clustered.low > 1.2 * (alone.high - alone.low)
 
 
+def test_delong_knows_nothing_of_spread_where_one_person_holds_a_whole_class() -> None:
+    rng = np.random.default_rng(10)
+    person = np.repeat(np.arange(12), 10).astype(str)
+    truth = person == "0"  # all positives are windows of one person
+    first, second = truth + rng.normal(size=120), rng.normal(size=120)
+    found = delong(truth, first, second, person)
+    assert np.isnan(found.p) and np.isnan(found.low)
+    two = np.isin(person, ["0", "1"])
+    assert np.isfinite(delong(two, first, second, person).p)
+
+
 def test_delong_finds_no_difference_in_five_of_a_hundred() -> None:
     p = [delong(*_scores(120, seed, 1.0, 1.0)).p for seed in range(200)]
     assert 0.01 <= np.mean(np.array(p) < 0.05) <= 0.1
