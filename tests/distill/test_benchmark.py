@@ -36,6 +36,7 @@ from plethprint_distill.tasks.mortality import (  # noqa: E402
     read_outcomes,
     virtual_deaths,
 )
+from plethprint_distill.tasks.parity import _whose  # noqa: E402
 from plethprint_distill.tasks.person import Identification  # noqa: E402
 from plethprint_distill.tasks.probe_task import ProbeTask, unit_means  # noqa: E402
 from plethprint_distill.tasks.task import FIGURES, Part, Problem, Supervised  # noqa: E402
@@ -373,6 +374,17 @@ def test_the_two_random_students_differ_by_their_batch_norm_alone(
     assert np.array_equal(calibrated.embed(virtual), before)
     calibrated.fit(virtual)
     assert not np.allclose(calibrated.embed(virtual), before)
+
+
+def test_records_of_unknown_people_count_as_people_in_parity_and_known_ones_do_not() -> (
+    None
+):
+    blank = np.zeros((3, 640), np.int8)
+    windows = ppg_windows(blank, "welltory/unknown", "")
+    windows = dataclasses.replace(windows, record=np.array(["r1", "r1", "r2"]))
+    assert _whose(windows).tolist() == ["welltory/r1", "welltory/r1", "welltory/r2"]
+    known = ppg_windows(blank, "bidmc/s1", "bidmc01")
+    assert _whose(known).tolist() == ["bidmc/s1"] * 3
 
 
 def test_windows_without_ecg_take_no_ecg_model() -> None:

@@ -273,6 +273,22 @@ def test_a_folder_without_corpora_is_refused(tmp_path):
             shift_report(tmp_path, parts=[part])
 
 
+def test_where_nobody_knows_who_it_is_a_recording_stands_for_a_person(tmp_path):
+    time_s = np.arange(0, 40, 1 / 30)
+    for number in (1, 2):
+        np.savez(
+            tmp_path / f"record_0{number}.npz",
+            ppg=np.rint(1000 * np.sin(2 * np.pi * 1.2 * time_s)[None] * np.ones((3, 1))),
+            ppg_gain=np.float64(1e-3),
+            ppg_offset=np.float64(0.0),
+            fs_ppg=np.float64(30.0),
+            time_ms=1000 * time_s,
+            rr_ms=np.full(40, 833.0),
+        )
+    found = read_stretches("welltory", tmp_path)
+    assert np.unique(found.person).tolist() == ["welltory/record_01", "welltory/record_02"]
+
+
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the real recordings")
 def test_stretches_of_real_recordings_know_their_heart_rate():
     found = read_stretches("wrist_exercise", DATA / "wrist_exercise")

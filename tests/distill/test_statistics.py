@@ -93,7 +93,7 @@ def test_delong_knows_nothing_of_spread_where_one_person_holds_a_whole_class() -
     truth = person == "0"  # all positives are windows of one person
     first, second = truth + rng.normal(size=120), rng.normal(size=120)
     found = delong(truth, first, second, person)
-    assert np.isnan(found.p) and np.isnan(found.low)
+    assert np.isnan([found.p, found.low]).all()
     two = np.isin(person, ["0", "1"])
     assert np.isfinite(delong(two, first, second, person).p)
 
