@@ -371,6 +371,17 @@ def test_the_report_is_json_and_its_table_and_figures_are_drawn(
     assert all(b"</svg>" in p.read_bytes() for p in made)
 
 
+def test_people_are_not_their_own_strangers_as_another_sensor_saw_them(
+    virtual: WindowSet,
+) -> None:
+    # What `prepare` writes: each corpus, once more through other sensors, and ECG alone.
+    sets = {c: worn(virtual, c) for c in ("bidmc", "stress_predict")}
+    heart = dataclasses.replace(sets["bidmc"], has_ppg=np.zeros(PEOPLE * WINDOWS, np.bool_))
+    given = {**sets, "bidmc_resensed": sets["bidmc"], "cinc2017": heart}
+    report = privacy_report(given, {}, {"student": person_vectors}, parts=())
+    assert set(report.windows) == set(sets)
+
+
 def test_one_corpus_has_no_strangers(virtual: WindowSet) -> None:
     windows = worn(virtual)
     with pytest.raises(RecordingError, match="two real corpora"):
