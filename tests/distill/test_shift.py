@@ -159,6 +159,12 @@ def test_the_distance_between_two_people_is_the_unit():
     assert same_person.movement.mean == pytest.approx(0.0, abs=1e-3)
 
 
+def test_three_people_have_an_interval_though_some_draws_hold_one_alone():
+    change = change_of("gain", 10.0)
+    rows = invariance(rate_and_shape, stretches(3, 2), [change], progress=False)
+    assert all(np.isfinite([row.movement.low, row.movement.high]).all() for row in rows)
+
+
 def test_two_people_are_too_few_to_lie_apart():
     with pytest.raises(SignalError, match="three"):
         invariance(rate_and_shape, stretches(2), progress=False)
