@@ -165,7 +165,9 @@ def delong(
     truth
         (N,) which rows are positive; both kinds are needed.
     first, second
-        (N,) scores of the two models.
+        (N,) scores of the two models, or (R, N) of R partitions: then the areas compared
+        are means over partitions, as the tables' are, and not the area of a mean score,
+        which is larger. The two may differ in R.
 
     Examples
     --------
@@ -178,7 +180,12 @@ def delong(
     positives, negatives = int(truth.sum()), int((~truth).sum())
     if not positives or not negatives:
         return _no_comparison("DeLong")
-    parts = [_components(truth, np.asarray(s, np.float64)) for s in (first, second)]
+    parts = [
+        np.mean(
+            [_components(truth, s) for s in np.atleast_2d(np.asarray(x, np.float64))], 0
+        )
+        for x in (first, second)
+    ]
     placement = parts[0] - parts[1]  # of each row among the rows of the other kind
     difference = float(placement[truth].mean())
     cluster = np.arange(len(truth)) if person is None else person

@@ -87,6 +87,20 @@ def test_clustered_delong_agrees_with_drawing_people() -> None:
     assert clustered.high - clustered.low > 1.2 * (alone.high - alone.low)
 
 
+def test_delong_of_several_partitions_compares_the_mean_areas() -> None:
+    rng = np.random.default_rng(11)
+    truth = rng.random(200) < 0.4
+    person = np.arange(200).astype(str)
+    first = truth + 1.5 * rng.normal(size=(5, 200))
+    second = truth + 1.5 * rng.normal(size=200)
+    found = delong(truth, first, second, person)
+    areas = [metrics.auroc(truth, score)[0] for score in first]
+    shown = np.mean(areas) - metrics.auroc(truth, second)[0]
+    assert found.difference == pytest.approx(shown)
+    # Each partition errs anew, so that their mean score is better than any of them.
+    assert delong(truth, first.mean(axis=0), second, person).difference > shown + 0.1
+
+
 def test_delong_knows_nothing_of_spread_where_one_person_holds_a_whole_class() -> None:
     rng = np.random.default_rng(10)
     person = np.repeat(np.arange(12), 10).astype(str)

@@ -136,7 +136,7 @@ class Row:
     curve: Reliability | None = None
     groups: dict[str, float] = field(default_factory=dict)
     loss: FloatArray | None = None
-    """(U,) per unit, or score for AUROC: what comparisons are made of."""
+    """(U,) per unit, or scores (R, U) for AUROC: what comparisons are made of."""
 
 
 @dataclass
