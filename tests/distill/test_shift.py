@@ -267,7 +267,9 @@ def test_curves_are_drawn(tmp_path):
         "family": "rate", "levels": ["125 Hz", "25 Hz"], "error": [point, point],
         "control": [point, point], "breaks_at": None, "control_breaks_at": "25 Hz",
     }  # fmt: skip
-    draw_curves([curve, {**curve, "family": "polarity"}], tmp_path / "curves.svg")
+    alone = {**point, "low": None, "high": None, "people": 1}  # no interval
+    other = {**curve, "family": "polarity", "control": [alone, alone]}
+    draw_curves([curve, other], tmp_path / "curves.svg")
     assert (tmp_path / "curves.svg").stat().st_size > 1000
     text = tables({"model": "toy@1", "curves": [curve]})
     assert "rate: breaks at no level (beat counting: 25 Hz)" in text
