@@ -20,7 +20,12 @@ from plethprint_distill.embedder import STUDENT_INT8, Embedder
 from plethprint_distill.folds import thinned
 from plethprint_distill.labelled_windows import Library
 from plethprint_distill.splits import training_mask
-from plethprint_distill.statistics import Estimate, Interval, paired_bootstrap
+from plethprint_distill.statistics import (
+    Estimate,
+    Interval,
+    middle_95,
+    paired_bootstrap,
+)
 from plethprint_distill.tasks.scoring import take_holm
 from plethprint_distill.tasks.task import (
     FIGURES,
@@ -191,8 +196,7 @@ def _mapped(
 
 
 def _interval(point: float, draws: FloatArray, found: Estimate) -> Interval:
-    low, high = np.nanquantile(draws, [0.025, 0.975])
-    return Interval(point, float(low), float(high), found.interval.people)
+    return Interval(point, *middle_95(draws), found.interval.people)
 
 
 def macro_average(results: Sequence[TaskResult]) -> tuple[list[Row], list[str]]:
@@ -217,8 +221,7 @@ def macro_average(results: Sequence[TaskResult]) -> tuple[list[Row], list[str]]:
         draws = np.mean([e.draws for e in own], axis=0)
         point = float(np.mean([e.interval.mean for e in own]))
         people = sum(e.interval.people for e in own)
-        low, high = np.nanquantile(draws, [0.025, 0.975]).tolist()
-        interval = Interval(point, low, high, people)
+        interval = Interval(point, *middle_95(draws), people)
         rows.append(Row(model, families[model], {"skill": Estimate(interval, draws)}))
     ours = next((row for row in rows if row.model == STUDENT_INT8), None)
     for row in rows:

@@ -61,8 +61,8 @@ def _gate(claims: list[dict[str, Any]]) -> list[str]:
         told = claim["distilled_minus_control"]
         taught, without = claim["seeds"]
         table.append(
-            f"| {claim['task']} | {claim['control']} | {told['difference']:+.3f} "
-            f"[{told['low']:+.3f}, {told['high']:+.3f}] | {taught} and {without} "
+            f"| {claim['task']} | {claim['control']} | {_signed(told)} "
+            f"| {taught} and {without} "
             f"| {'yes' if claim['helps'] else 'not shown'} |"
         )
     return table
@@ -105,7 +105,13 @@ def _versus(found: Mapping[str, Any] | None) -> list[str]:
         return ["", ""]
     p = found["p_holm"]
     told = "" if p is None else ("<.001" if p < 0.001 else f"{p:.3f}")
-    return [f"{found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]", told]
+    return [_signed(found), told]
+
+
+def _signed(found: Mapping[str, Any]) -> str:
+    if found["low"] is None:  # one person, or one class alone
+        return "unknown"
+    return f"{found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
 
 
 def _better(name: str) -> int:

@@ -74,7 +74,7 @@ class BenchmarkPlan:
         RecordingError
             A folder holds no corpus, or the outcomes are of none.
         """
-        makers = dict(SETS)
+        makers, beside = dict(SETS), {}
         if self.outcomes is not None:
             if self.outcomes_corpus not in CORPORA:
                 raise RecordingError(
@@ -82,7 +82,8 @@ class BenchmarkPlan:
                 )
             died = read_outcomes(self.outcomes)
             makers["mortality"] = Outcomes(self.outcomes_corpus, died).maker()
-        return Library(corpus_folders(self.corpora), makers, self.cache)
+            beside["mortality"] = [self.outcomes_corpus, sorted(died.items())]
+        return Library(corpus_folders(self.corpora), makers, self.cache, beside)
 
     def models(self, notes: list[str]) -> tuple[M2AE, list[Embedder]]:
         """The teacher, and every row; what is left out is told in `notes`."""

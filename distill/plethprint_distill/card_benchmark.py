@@ -275,6 +275,8 @@ def _told(row: Mapping[str, Any], name: str) -> str:
 
 
 def _signed(found: Mapping[str, Any]) -> str:
+    if found["low"] is None:  # one person, or one class alone
+        return "unknown"
     return f"{found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
 
 

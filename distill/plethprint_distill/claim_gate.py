@@ -18,6 +18,7 @@ from plethprint_distill.statistics import (
     Comparison,
     Estimate,
     Interval,
+    middle_95,
     paired_bootstrap,
 )
 
@@ -66,9 +67,8 @@ def over_seeds(estimates: Sequence[Estimate], *, seed: int = 0) -> Estimate:
     again = rng.integers(0, len(draws), draws.shape)
     mixed = np.take_along_axis(draws, again, axis=0).mean(axis=0)
     mean = float(np.mean([e.interval.mean for e in estimates]))
-    low, high = np.nanquantile(mixed, [0.025, 0.975]).tolist()
     people = estimates[0].interval.people
-    return Estimate(Interval(mean, low, high, people), mixed)
+    return Estimate(Interval(mean, *middle_95(mixed), people), mixed)
 
 
 def claims(task: str, skills: dict[str, Estimate]) -> list[Claim]:

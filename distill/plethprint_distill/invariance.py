@@ -25,7 +25,7 @@ from plethprint.fingerprinter import Fingerprinter
 from plethprint.polarity import upright_evidence
 from plethprint.quality import assess
 from plethprint_distill.device_changes import INVARIANCES, DeviceChange
-from plethprint_distill.statistics import Interval
+from plethprint_distill.statistics import Interval, middle_95
 from plethprint_distill.stretches import StretchSet, windows_after_warm_up
 
 __all__ = ["GOAL", "Embedder", "Invariance", "embedder_of", "invariance", "table"]
@@ -114,10 +114,10 @@ def invariance(
 
     def row(name: str, moved: npt.NDArray[np.floating], goal: bool) -> Invariance:
         each = np.array([np.median(moved[person == p]) for p in range(len(people))])
+        # A draw of one person alone has no pair to measure by, and is left out.
         again = np.nanmedian(each[draws], axis=1) / scales
-        low, high = np.quantile(again, [0.025, 0.975])
         middle = float(np.nanmedian(each)) / scale
-        figure = Interval(middle, float(low), float(high), len(people))
+        figure = Interval(middle, *middle_95(again), len(people))
         worst = float(np.nanquantile(moved, 0.95)) / scale
         return Invariance(stretches.corpus, name, cold, figure, worst, scale, goal)
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,9 @@ class Library:
         it of the corpus's folder.
     cache
         Where sets are kept; None keeps them in memory alone.
+    beside
+        For each set what it is made of beside its corpus, such as a user's outcomes: a
+        set on disk is made anew when that changes. JSON values.
     """
 
     def __init__(
@@ -132,10 +135,12 @@ class Library:
         folders: dict[str, Path],
         makers: dict[str, tuple[str, Maker]],
         cache: Path | None = None,
+        beside: Mapping[str, Any] | None = None,
     ) -> None:
         self.folders = folders
         self._makers = makers
         self._cache = cache
+        self._beside = dict(beside or {})
         self._sets: dict[str, LabelledWindows] = {}
 
     def missing(self, name: str) -> str:
@@ -169,7 +174,7 @@ class Library:
     def _fetch(self, name: str) -> LabelledWindows:
         corpus, make = self._makers[name]
         folder = self.folders.get(corpus, Path())
-        stamp = _stamp(name, folder if corpus else None)
+        stamp = _stamp(name, folder if corpus else None, self._beside.get(name))
         if self._cache is not None:
             kept = LabelledWindows.load(self._cache / name, stamp)
             if kept is not None:
@@ -213,9 +218,11 @@ def corpus_folders(given: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def _stamp(name: str, folder: Path | None) -> str:
-    """Changes with the preprocessing, the content of the set and the corpus's files."""
+def _stamp(name: str, folder: Path | None, beside: Any = None) -> str:
+    """Changes with the preprocessing, the corpus's files and what is given beside them."""
     facts: list[Any] = [_FORMAT, name, PPG.to_dict(), ECG.to_dict()]
+    if beside is not None:
+        facts.append(beside)
     if folder is not None:
         facts += [
             [p.name, p.stat().st_size, int(p.stat().st_mtime)]

@@ -19,10 +19,10 @@ import numpy.typing as npt
 from plethprint.polarity import STRONG, PolarityTracker, sign_shares, upright_evidence
 from plethprint.quality import assess
 from plethprint.signal import PPG, window_rows, windows_of
-from plethprint_distill.corpora import CORPORA, CorpusRecording
+from plethprint_distill.corpora import CORPORA
 from plethprint_distill.splits import is_test_person
 from plethprint_distill.statistics import Interval, mean_over_people
-from plethprint_distill.stretches import looped
+from plethprint_distill.stretches import looped, owner
 
 __all__ = ["PolarityFigures", "fit_weights", "polarity_figures"]
 
@@ -171,16 +171,10 @@ def _evidence(corpus: str, folder: Path) -> Iterator[tuple[str, FloatArray, Floa
             missing = np.array([w.missing for w in windows])
             steps = np.stack([w.samples for w in windows])
             quality = assess(steps, missing).astype(np.float64)
-            # Who holds a phone is not known: there a recording stands for a person.
-            yield _owner(recording), upright_evidence(steps, quality), quality
+            yield owner(recording), upright_evidence(steps, quality), quality
     for person, rows in pending.items():
         warm_up_s = _LOOPED_S - PPG.window_s if corpus == "ppg_bp" else 0.0
         cut, missing = window_rows(np.stack(rows), rate_hz, warm_up_s=warm_up_s)
         quality = assess(cut, missing).astype(np.float64)
         evidence = upright_evidence(cut, quality)
         yield person, np.repeat(evidence, 2), np.repeat(quality, 2)
-
-
-def _owner(recording: CorpusRecording) -> str:
-    known = recording.person != "unknown"
-    return f"{recording.corpus}/{recording.person if known else recording.record}"

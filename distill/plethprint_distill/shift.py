@@ -18,6 +18,7 @@ from tqdm import tqdm
 from plethprint.quality import heart_rate_bpm
 from plethprint_distill.device_changes import CURVES, DeviceChange
 from plethprint_distill.invariance import Embedder, Float32Array
+from plethprint_distill.metrics import auroc
 from plethprint_distill.splits import test_mask
 from plethprint_distill.statistics import Interval, mean_over_people
 from plethprint_distill.stretches import StretchSet, windows_after_warm_up
@@ -203,9 +204,9 @@ def leave_one_corpus_out_damage(
         )
         fit = _fit(np.concatenate([features[other] for other in others]), target, weight)
         score = fit(features[name])
-        people = np.unique(part.person)
+        people, clean = np.unique(part.person), part.target > 0.5
         areas = [
-            _auroc(score[part.person == p], part.target[part.person == p]) for p in people
+            auroc(clean[own], score[own])[0] for own in (part.person == p for p in people)
         ]
         found = mean_over_people(areas, people)
         rows.append(Left("clean v damaged (AUROC)", name, others, found, None, None))
@@ -245,15 +246,6 @@ def damaged(stretches: StretchSet, *, seed: int = 0) -> npt.NDArray[np.int8]:
         else:
             np.clip(window, *np.quantile(window, [1 / 3, 2 / 3]), out=window)
     return windows_after_warm_up(rows, rate_hz)
-
-
-def _auroc(score: FloatArray, truth: FloatArray) -> float:
-    """Area under the ROC curve; NaN when one class is absent."""
-    positive, negative = score[truth > 0.5], score[truth <= 0.5]
-    if not (len(positive) and len(negative)):
-        return float("nan")
-    above = (positive[:, None] > negative).mean()
-    return float(above + 0.5 * (positive[:, None] == negative).mean())
 
 
 def heart_rate_probe(

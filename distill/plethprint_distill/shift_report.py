@@ -281,6 +281,8 @@ def _markdown(heads: list[str], lines: list[list[str]]) -> str:
 def _text(figure: dict[str, float] | None) -> str:
     if figure is None or figure["mean"] is None:
         return "-"
+    if figure["low"] is None:  # one person
+        return f"{figure['mean']:.3f}"
     return "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**figure)
 
 
@@ -301,7 +303,11 @@ def draw_curves(curves: Sequence[dict[str, Any]], path: Path) -> None:
         at = np.arange(len(curve["levels"]))
         for key, label in (("error", "fingerprint, ridge"), ("control", "beat counting")):
             mean = [e["mean"] for e in curve[key]]
-            low, high = ([e[side] for e in curve[key]] for side in ("low", "high"))
+            # Of one person there is no interval: None, and nothing is filled.
+            low, high = (
+                np.array([e[side] for e in curve[key]], np.float64)
+                for side in ("low", "high")
+            )
             axes.plot(at, mean, marker="o", markersize=3, label=label)
             axes.fill_between(at, low, high, alpha=0.2)
         limit = BREAKS_AT * curve["error"][0]["mean"]

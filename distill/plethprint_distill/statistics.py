@@ -21,6 +21,7 @@ __all__ = [
     "estimate",
     "holm",
     "mean_over_people",
+    "middle_95",
     "paired_bootstrap",
     "paired_permutation",
     "people_weights",
@@ -31,7 +32,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % bootstrap interval over people."""
+    """A mean and its 95 % bootstrap interval over people; NaN ends of one person alone."""
 
     mean: float
     low: float
@@ -104,8 +105,12 @@ def estimate(
     point = float(metric(np.ones((1, len(person))))[0])
     weights = people_weights(person, draws, seed)
     again = np.concatenate([metric(weights[i : i + chunk]) for i in range(0, draws, chunk)])
-    low, high = _quantiles(again)
-    return Estimate(Interval(point, low, high, len(np.unique(person))), again)
+    people = len(np.unique(person))
+    if people < 2:
+        # Drawn anew, one person is always the same: no spread is not certainty.
+        again = np.full(draws, np.nan)
+    low, high = middle_95(again)
+    return Estimate(Interval(point, low, high, people), again)
 
 
 def mean_over_people(
@@ -116,6 +121,8 @@ def mean_over_people(
     seed: int = 0,
 ) -> Interval:
     """Mean of each person's mean, with people drawn anew; NaN values are left out.
+
+    One person alone has no interval: its ends are NaN.
 
     Parameters
     ----------
@@ -137,8 +144,8 @@ def mean_over_people(
     means = np.bincount(inverse, numbers[known]) / np.bincount(inverse)
     rng = np.random.default_rng(seed)
     again = means[rng.integers(0, len(means), (draws, len(means)))].mean(axis=1)
-    low, high = np.quantile(again, [0.025, 0.975])
-    return Interval(float(means.mean()), float(low), float(high), len(names))
+    low, high = middle_95(again) if len(names) > 1 else (float("nan"),) * 2
+    return Interval(float(means.mean()), low, high, len(names))
 
 
 def delong(
@@ -150,14 +157,17 @@ def delong(
     """Compare two AUROCs on the same rows (DeLong, DeLong, Clarke-Pearson 1988).
 
     With `person`, rows of one person are one cluster (Obuchowski 1997); with a row a
-    person that is DeLong's own variance.
+    person that is DeLong's own variance. Where all rows of a kind are one person's, how
+    people spread cannot be told and nothing is compared.
 
     Parameters
     ----------
     truth
         (N,) which rows are positive; both kinds are needed.
     first, second
-        (N,) scores of the two models.
+        (N,) scores of the two models, or (R, N) of R partitions: then the areas compared
+        are means over partitions, as the tables' are, and not the area of a mean score,
+        which is larger. The two may differ in R.
 
     Examples
     --------
@@ -170,7 +180,12 @@ def delong(
     positives, negatives = int(truth.sum()), int((~truth).sum())
     if not positives or not negatives:
         return _no_comparison("DeLong")
-    parts = [_components(truth, np.asarray(s, np.float64)) for s in (first, second)]
+    parts = [
+        np.mean(
+            [_components(truth, s) for s in np.atleast_2d(np.asarray(x, np.float64))], 0
+        )
+        for x in (first, second)
+    ]
     placement = parts[0] - parts[1]  # of each row among the rows of the other kind
     difference = float(placement[truth].mean())
     cluster = np.arange(len(truth)) if person is None else person
@@ -180,7 +195,9 @@ def delong(
         sums = np.bincount(inverse[kind], placement[kind], len(names))
         counts = np.bincount(inverse[kind], minlength=len(names))
         clusters = int((counts > 0).sum())
-        scale = clusters / max(clusters - 1, 1)
+        if clusters < 2:
+            return _no_comparison("DeLong, clustered")
+        scale = clusters / (clusters - 1)
         of_kind.append((sums - counts * difference, scale))
     (ups, up_scale), (downs, down_scale) = of_kind
     both = len(names) / max(len(names) - 1, 1)
@@ -218,7 +235,7 @@ def paired_permutation(
     difference = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     known = np.isfinite(difference)
     names, inverse = np.unique(person[known], return_inverse=True)
-    if not len(names):
+    if len(names) < 2:
         return _no_comparison("permutation over people")
     means = np.bincount(inverse, difference[known]) / np.bincount(inverse)
     rng = np.random.default_rng(seed)
@@ -226,7 +243,7 @@ def paired_permutation(
     mean = float(means.mean())
     p = float((1 + (np.abs(flipped) >= abs(mean) - 1e-12).sum()) / (1 + draws))
     again = means[rng.integers(0, len(means), (1000, len(means)))].mean(axis=1)
-    return Comparison(mean, *_quantiles(again), p, "permutation over people")
+    return Comparison(mean, *middle_95(again), p, "permutation over people")
 
 
 def paired_bootstrap(first: Estimate, second: Estimate) -> Comparison:
@@ -238,7 +255,7 @@ def paired_bootstrap(first: Estimate, second: Estimate) -> Comparison:
     tail = min((again <= 0).sum(), (again >= 0).sum())
     p = min(1.0, 2.0 * float(1 + tail) / (1 + again.size))
     difference = first.interval.mean - second.interval.mean
-    return Comparison(difference, *_quantiles(again), p, "bootstrap over people")
+    return Comparison(difference, *middle_95(again), p, "bootstrap over people")
 
 
 def holm(p: npt.ArrayLike) -> FloatArray:
@@ -274,7 +291,8 @@ def _components(truth: npt.NDArray[np.bool_], score: FloatArray) -> FloatArray:
     return placement
 
 
-def _quantiles(draws: FloatArray) -> tuple[float, float]:
+def middle_95(draws: FloatArray) -> tuple[float, float]:
+    """Ends of the middle 95 % of draws (D,), NaN left out; NaN where none is known."""
     known = draws[np.isfinite(draws)]
     if not known.size:
         return float("nan"), float("nan")

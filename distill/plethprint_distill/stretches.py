@@ -19,7 +19,7 @@ from plethprint.signal import PPG, window_rows
 from plethprint_distill.corpora import CORPORA, CorpusRecording
 from plethprint_distill.physiology import beats_of_ecg, interval_targets
 
-__all__ = ["TAIL_S", "WARM_UP_S", "StretchSet", "looped", "read_stretches"]
+__all__ = ["TAIL_S", "WARM_UP_S", "StretchSet", "looped", "owner", "read_stretches"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -41,7 +41,7 @@ class StretchSet:
     """(N, T), `WARM_UP_S` + a window + `TAIL_S`, in the sensor's own unit."""
     rate_hz: float
     person: npt.NDArray[np.str_]
-    """(N,) "corpus/person"."""
+    """(N,) "corpus/person", or "corpus/record" where nobody knows who it is."""
     heart_rate_bpm: FloatArray
     """(N,) from the ECG's beats (Welltory: the chest strap's); NaN where not known."""
     labels: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
@@ -113,7 +113,7 @@ def read_stretches(
             start = first / rate_hz + WARM_UP_S
             inside = beats[(beats >= start) & (beats < start + PPG.window_s)]
             rate = float(np.exp(interval_targets(inside)[0]))
-            parts.setdefault(recording.person, []).append((row, rate, recording))
+            parts.setdefault(owner(recording), []).append((row, rate, recording))
     rng = np.random.default_rng(seed)
     chosen = [
         found[index]
@@ -128,10 +128,16 @@ def read_stretches(
         corpus,
         np.stack(rows),
         rate_hz,
-        np.array([f"{corpus}/{r.person}" for r in sources]),
+        np.array([owner(r) for r in sources]),
         np.array(rates),
         {key: np.array([str(r.labels.get(key, "")) for r in sources]) for key in keys},
     )
+
+
+def owner(recording: CorpusRecording) -> str:
+    """Name as "corpus/person"; where nobody knows who it is, as "corpus/record"."""
+    known = recording.person != "unknown"
+    return f"{recording.corpus}/{recording.person if known else recording.record}"
 
 
 def _at_common_rate(recording: CorpusRecording) -> tuple[FloatArray, float]:

@@ -2,11 +2,12 @@
 
 A fingerprint is turned by a matrix that only the key knows, and then, unless asked
 otherwise, only the signs are kept. Under one key protected fingerprints compare with each
-other; under different keys they have nothing to do with each other. What that protects
-against, and what not, is measured in ``docs/privacy.md``. In short: whoever has no key
-learns next to nothing from one protected fingerprint; whoever has the key gets most of the
-fingerprint back; and whoever holds some tens of fingerprints *and* their protected images
-needs no key.
+other; two of them under different keys have nothing to do with each other, but whole sets
+have: a rotation keeps the shape of the cloud, by which the same windows under two keys are
+linked. What that protects against, and what not, is measured in ``docs/privacy.md``. In
+short: whoever has no key learns next to nothing from one protected fingerprint; whoever has
+the key gets most of the fingerprint back; and whoever holds some tens of fingerprints *and*
+their protected images needs no key.
 
 The mathematics, version 1, in whole numbers only, so that every platform gives the same
 bytes. N is the smallest power of two not below D, the length of the vector v.

@@ -308,6 +308,32 @@ def test_protection_links_within_a_key_and_not_across(virtual: WindowSet) -> Non
     assert rotation.heart_rate_mae_bpm.mean < 0.7 * signs.heart_rate_mae_bpm.mean
 
 
+def test_two_keys_over_the_same_windows_are_linked_by_the_shape_of_the_clouds(
+    virtual: WindowSet,
+) -> None:
+    windows = worn(virtual)
+    rng = np.random.default_rng(6)
+    whose = np.arange(len(windows)) // WINDOWS
+    # Lopsided and of unequal spread, as fingerprints are: that is what a rotation keeps.
+    scale = 30.0 * 0.93 ** np.arange(64)
+    people = (rng.exponential(size=(PEOPLE, 64)) - 1.0) * scale
+    victims = people[whose] + 0.3 * scale * (rng.exponential(size=(len(whose), 64)) - 1.0)
+    victims = np.rint(victims).clip(-127, 127).astype(np.int8)
+    others = np.rint(rng.normal(size=(200, 64)) * scale).clip(-127, 127).astype(np.int8)
+    breach = Breach(
+        victims,
+        np.asarray(windows.person),
+        by_half(windows),
+        others,
+        np.repeat([f"x/{i}" for i in range(20)], 10),
+        60.0 + victims[:, 0] / 10.0,
+        whose >= PEOPLE // 2,
+    )
+    _, row = protection_trade(breach, (("rotation", 64),), pairs=(8,), keys=2)
+    assert row.rank1_across_keys.mean < 0.35
+    assert row.rank1_across_keys_same_windows.mean > 0.9
+
+
 def test_the_report_is_json_and_its_table_and_figures_are_drawn(
     virtual: WindowSet, tmp_path: Path
 ) -> None:
@@ -343,6 +369,17 @@ def test_the_report_is_json_and_its_table_and_figures_are_drawn(
     made = save_figures(report, tmp_path)
     assert [p.name for p in made] == ["privacy-det.svg", "privacy-inversion.svg"]
     assert all(b"</svg>" in p.read_bytes() for p in made)
+
+
+def test_people_are_not_their_own_strangers_as_another_sensor_saw_them(
+    virtual: WindowSet,
+) -> None:
+    # What `prepare` writes: each corpus, once more through other sensors, and ECG alone.
+    sets = {c: worn(virtual, c) for c in ("bidmc", "stress_predict")}
+    heart = dataclasses.replace(sets["bidmc"], has_ppg=np.zeros(PEOPLE * WINDOWS, np.bool_))
+    given = {**sets, "bidmc_resensed": sets["bidmc"], "cinc2017": heart}
+    report = privacy_report(given, {}, {"student": person_vectors}, parts=())
+    assert set(report.windows) == set(sets)
 
 
 def test_one_corpus_has_no_strangers(virtual: WindowSet) -> None:

@@ -159,6 +159,12 @@ def test_the_distance_between_two_people_is_the_unit():
     assert same_person.movement.mean == pytest.approx(0.0, abs=1e-3)
 
 
+def test_three_people_have_an_interval_though_some_draws_hold_one_alone():
+    change = change_of("gain", 10.0)
+    rows = invariance(rate_and_shape, stretches(3, 2), [change], progress=False)
+    assert all(np.isfinite([row.movement.low, row.movement.high]).all() for row in rows)
+
+
 def test_two_people_are_too_few_to_lie_apart():
     with pytest.raises(SignalError, match="three"):
         invariance(rate_and_shape, stretches(2), progress=False)
@@ -261,7 +267,9 @@ def test_curves_are_drawn(tmp_path):
         "family": "rate", "levels": ["125 Hz", "25 Hz"], "error": [point, point],
         "control": [point, point], "breaks_at": None, "control_breaks_at": "25 Hz",
     }  # fmt: skip
-    draw_curves([curve, {**curve, "family": "polarity"}], tmp_path / "curves.svg")
+    alone = {**point, "low": None, "high": None, "people": 1}  # no interval
+    other = {**curve, "family": "polarity", "control": [alone, alone]}
+    draw_curves([curve, other], tmp_path / "curves.svg")
     assert (tmp_path / "curves.svg").stat().st_size > 1000
     text = tables({"model": "toy@1", "curves": [curve]})
     assert "rate: breaks at no level (beat counting: 25 Hz)" in text
@@ -271,6 +279,22 @@ def test_a_folder_without_corpora_is_refused(tmp_path):
     for part in PARTS:
         with pytest.raises(RecordingError, match="holds none of"):
             shift_report(tmp_path, parts=[part])
+
+
+def test_where_nobody_knows_who_it_is_a_recording_stands_for_a_person(tmp_path):
+    time_s = np.arange(0, 40, 1 / 30)
+    for number in (1, 2):
+        np.savez(
+            tmp_path / f"record_0{number}.npz",
+            ppg=np.rint(1000 * np.sin(2 * np.pi * 1.2 * time_s)[None] * np.ones((3, 1))),
+            ppg_gain=np.float64(1e-3),
+            ppg_offset=np.float64(0.0),
+            fs_ppg=np.float64(30.0),
+            time_ms=1000 * time_s,
+            rr_ms=np.full(40, 833.0),
+        )
+    found = read_stretches("welltory", tmp_path)
+    assert np.unique(found.person).tolist() == ["welltory/record_01", "welltory/record_02"]
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the real recordings")

@@ -87,6 +87,31 @@ def test_clustered_delong_agrees_with_drawing_people() -> None:
     assert clustered.high - clustered.low > 1.2 * (alone.high - alone.low)
 
 
+def test_delong_of_several_partitions_compares_the_mean_areas() -> None:
+    rng = np.random.default_rng(11)
+    truth = rng.random(200) < 0.4
+    person = np.arange(200).astype(str)
+    first = truth + 1.5 * rng.normal(size=(5, 200))
+    second = truth + 1.5 * rng.normal(size=200)
+    found = delong(truth, first, second, person)
+    areas = [metrics.auroc(truth, score)[0] for score in first]
+    shown = np.mean(areas) - metrics.auroc(truth, second)[0]
+    assert found.difference == pytest.approx(shown)
+    # Each partition errs anew, so that their mean score is better than any of them.
+    assert delong(truth, first.mean(axis=0), second, person).difference > shown + 0.1
+
+
+def test_delong_knows_nothing_of_spread_where_one_person_holds_a_whole_class() -> None:
+    rng = np.random.default_rng(10)
+    person = np.repeat(np.arange(12), 10).astype(str)
+    truth = person == "0"  # all positives are windows of one person
+    first, second = truth + rng.normal(size=120), rng.normal(size=120)
+    found = delong(truth, first, second, person)
+    assert np.isnan([found.p, found.low]).all()
+    two = np.isin(person, ["0", "1"])
+    assert np.isfinite(delong(two, first, second, person).p)
+
+
 def test_delong_finds_no_difference_in_five_of_a_hundred() -> None:
     p = [delong(*_scores(120, seed, 1.0, 1.0)).p for seed in range(200)]
     assert 0.01 <= np.mean(np.array(p) < 0.05) <= 0.1
@@ -112,6 +137,21 @@ def test_the_interval_narrows_with_people_and_not_with_windows_of_the_same() -> 
 
     assert width(400, 2) < 0.5 * width(25, 2)
     assert width(25, 40) > 0.6 * width(25, 2)
+
+
+def test_one_person_alone_has_no_interval_and_no_difference_is_shown_on_them() -> None:
+    person = np.full(50, "only")
+    error = np.random.default_rng(9).gamma(2.0, size=50)
+
+    def mean(values: np.ndarray):
+        return estimate(lambda w: w @ values / w.sum(axis=1), person, draws=200)
+
+    for found in (mean_over_people(error, person), mean(error).interval):
+        assert found.mean == pytest.approx(error.mean())
+        assert np.isnan([found.low, found.high]).all()
+    # Every draw would be the same person, and any difference beyond doubt.
+    assert np.isnan(paired_bootstrap(mean(error), mean(error + 0.01)).p)
+    assert np.isnan(paired_permutation(error, error + 0.01, person).low)
 
 
 def test_two_models_see_the_same_people_in_each_draw() -> None:

@@ -11,6 +11,10 @@ gallery of plain fingerprints:
 * *n pairs* knows n fingerprints of other people together with their protected images, and
   fits the best linear way back;
 * *key* can make as many pairs as it likes: the same with every training window.
+
+Two databases under two keys are linked in three ways: by comparing as they are; by laying
+one cloud over the other first, where both hold the same windows; and the same where they
+hold the same people at other times.
 """
 
 from __future__ import annotations
@@ -62,6 +66,10 @@ class ProtectionTrade:
     equal_error_rate_within_key: Interval
     rank1_across_keys: Interval
     equal_error_rate_across_keys: Interval
+    rank1_across_keys_same_windows: Interval
+    """After `align` of one database to the other, which holds the very same windows."""
+    rank1_across_keys_other_windows: Interval
+    """The same where one holds the windows enrolled, the other those that probe."""
     alignment: Attack
     own_alignment: Attack
     """With the plain fingerprints of the same windows, in an order of their own."""
@@ -163,6 +171,8 @@ def protection_trade(
             within.verification.equal_error_rate,
             within.rank1,
             within.verification.equal_error_rate,
+            within.rank1,
+            within.rank1,
             nothing,
             nothing,
             {},
@@ -179,7 +189,7 @@ def _trade(
     rng = np.random.default_rng(seed)
     dim = breach.victims.shape[1]
     found: dict[str, list[Attack]] = {}
-    within, across, rates = [], [], []
+    within, across, same, apart, rates = [], [], [], [], []
     projections = [
         KeyedProjection(rng.bytes(32), _MODEL, dim, form=form, size=size)
         for _ in range(keys + 1)
@@ -191,14 +201,12 @@ def _trade(
         )
         rates.append(_heart_rate(breach, victims))
         strange = theirs.apply(breach.victims)
-        across.append(
-            _reidentified(
-                breach,
-                _centred(victims),
-                lambda rows: _unit(np.asarray(rows, np.float64)),
-                probes=_centred(strange),
-            )
-        )
+        across.append(_linked(breach, victims, strange))
+        same.append(_linked(breach, align(victims, strange), strange))
+        enrol, probe = breach.enrolment.enrol, breach.enrolment.probe
+        moved = np.zeros(strange.shape)
+        moved[enrol] = align(victims[enrol], strange[probe])
+        apart.append(_linked(breach, moved, strange, level=strange[probe].mean(axis=0)))
         attempts: dict[str, FloatArray] = {
             "alignment": align(victims, breach.others),
             "own": align(victims, breach.victims),
@@ -218,10 +226,29 @@ def _trade(
         _mean([w.verification.equal_error_rate for w in within]),
         _mean([a.rank1 for a in across]),
         _mean([a.verification.equal_error_rate for a in across]),
+        _mean([a.rank1 for a in same]),
+        _mean([a.rank1 for a in apart]),
         attacks["alignment"],
         attacks["own"],
         {str(n): attacks[str(n)] for n in pairs},
         attacks[str(len(breach.others))],
+    )
+
+
+def _linked(
+    breach: Breach,
+    ours: npt.NDArray[Any],
+    theirs: npt.NDArray[Any],
+    level: FloatArray | None = None,
+) -> ReIdentification:
+    """People enrolled in one database found by probes of another, each centred.
+
+    `level` is what to centre both on, where one was laid over the other.
+    """
+    rows = [np.asarray(side, np.float64) for side in (ours, theirs)]
+    mine, other = (x - (x.mean(axis=0) if level is None else level) for x in rows)
+    return _reidentified(
+        breach, mine, lambda x: _unit(np.asarray(x, np.float64)), probes=other
     )
 
 
@@ -274,12 +301,6 @@ def _mean(intervals: list[Interval]) -> Interval:
 
 def _mean_attack(attacks: list[Attack]) -> Attack:
     return Attack(_mean([a.cosine for a in attacks]), _mean([a.rank1 for a in attacks]))
-
-
-def _centred(rows: Int8Array) -> FloatArray:
-    values = rows.astype(np.float64)
-    centred: FloatArray = values - values.mean(axis=0)
-    return centred
 
 
 def _unit(rows: FloatArray) -> FloatArray:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from plethprint.errors import RecordingError
 from plethprint.quality import assess
+from plethprint_distill.corpora import CORPORA
 from plethprint_distill.physiology import TARGETS
 from plethprint_distill.privacy.attributes import (
     Attributes,
@@ -113,7 +114,9 @@ def privacy_report(
     ----------
     train, test
         Window sets by corpus of people who trained the models and of people held out;
-        virtual wearers are left aside.
+        virtual wearers are left aside, and so are sets without PPG and recordings as
+        other sensors would have taken them: those are the same people once more, who
+        would be their own strangers.
     embedders
         By name; "student" (whole numbers as int8, for protection too) and "teacher" are
         attacked in full, others are baselines for re-identification and attributes.
@@ -128,8 +131,8 @@ def privacy_report(
         If fewer than two real corpora are there: strangers are taken from the others.
     """
     began = time.monotonic()
-    trained = {k: apart(s) for k, s in train.items() if k != "virtual"}
-    held_out = {k: apart(s) for k, s in test.items() if k != "virtual"}
+    trained = {k: apart(s) for k, s in train.items() if _worn(k, s)}
+    held_out = {k: apart(s) for k, s in test.items() if _worn(k, s)}
     whole = {
         k: concatenate([s[k] for s in (trained, held_out) if k in s])
         for k in sorted({*trained, *held_out})
@@ -171,6 +174,11 @@ def privacy_report(
         examples=examples,
         seconds=time.monotonic() - began,
     )
+
+
+def _worn(name: str, windows: WindowSet) -> bool:
+    """Whether a set is a corpus of real pulses as they were recorded."""
+    return name in CORPORA and bool(np.asarray(windows.has_ppg).all())
 
 
 def _counts(windows: WindowSet) -> dict[str, int]:

@@ -135,7 +135,14 @@ def _protected(found: list[Mapping[str, Any]]) -> list[str]:
             continue
         across = _told(one["equal_error_rate_across_keys"])
         linked = _told(one["rank1_across_keys"])
-        rows.append(f"| protected: other key | {name} | EER {across}, rank 1 {linked} | |")
+        same, other = (
+            _told(one.get(f"rank1_across_keys_{w}_windows")) for w in ("same", "other")
+        )
+        rows.append(
+            f"| protected: other key | {name} | EER {across}, rank 1 {linked}; clouds laid "
+            f"over one another: rank 1 {same} with the same windows, {other} with other "
+            "windows of the same people | |"
+        )
         attacks = {
             "others' plain ones": one["alignment"],
             "the same windows' plain ones, unpaired": one["own_alignment"],

@@ -14,6 +14,7 @@ from plethprint_distill.splits import test_mask
 from plethprint_distill.statistics import Estimate, estimate
 from plethprint_distill.tasks.scoring import plain
 from plethprint_distill.tasks.task import Context, Row, Task, TaskResult
+from plethprint_distill.windows import WindowSet
 
 __all__ = ["TASKS"]
 
@@ -56,7 +57,7 @@ class Parity(Task):
     def run(self, context: Context) -> TaskResult:
         """A row for each pair of student and teacher."""
         windows = context.library.get(self.set_name).windows
-        person = np.asarray(windows.person)
+        person = _whose(windows)
         rows_held_out = np.flatnonzero(test_mask(person))
         rows = []
         for student, teacher in _pairs(self.embedders(context)):
@@ -69,6 +70,14 @@ class Parity(Task):
             context.tick(f"{self.name}: {name}")
         people = len(np.unique(person[rows_held_out]))
         return TaskResult(self, rows, len(rows_held_out), people)
+
+
+def _whose(windows: WindowSet) -> np.ndarray:
+    """Names (N,) as "corpus/person"; where nobody knows who it is, "corpus/record"."""
+    person, record = np.asarray(windows.person), np.asarray(windows.record)
+    corpus = np.array([p.partition("/")[0] for p in person.tolist()])
+    named = np.char.add(np.char.add(corpus, "/"), record)
+    return np.where(np.char.endswith(person, "/unknown"), named, person)
 
 
 def _pairs(embedders: list[Embedder]) -> Iterator[tuple[Embedder, Embedder]]:

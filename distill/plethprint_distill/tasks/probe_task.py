@@ -144,12 +144,13 @@ def _supervised(problem: Problem, library: Library, learner: Supervised) -> Pred
     sets = windows_of_parts(library, problem.parts)
     signal = np.concatenate([getattr(s.windows, learner.modality) for s in sets])
     value = np.full((1, *problem.labels.shape), np.nan)
+    score = value.copy()
     for fold in problem.repeats[0]:
         # One window of each unit that fits: several would tell little new, at their price.
         _, firsts = np.unique(problem.unit, return_index=True)
         fits = firsts[fold.train]
         asked = np.isin(problem.unit, fold.test)
-        chance = learner.fit_predict(
+        chance, usual = learner.fit_predict(
             np.asarray(signal[fits]),
             problem.labels[fold.train],
             problem.person[fold.train],
@@ -157,4 +158,12 @@ def _supervised(problem: Problem, library: Library, learner: Supervised) -> Pred
         )
         places, unit = np.unique(problem.unit[asked], return_inverse=True)
         value[0, places] = unit_means(chance, unit, len(places))
-    return Prediction(value, value)
+        # As of a probe's: networks of different folds have no common zero.
+        score[0, places] = _log_odds(value[0, places]) - _log_odds(usual).mean(axis=0)
+    return Prediction(score, value)
+
+
+def _log_odds(chance: npt.NDArray[np.floating]) -> FloatArray:
+    bounded = np.clip(np.asarray(chance, np.float64), 1e-6, 1 - 1e-6)
+    odds: FloatArray = np.log(bounded / (1 - bounded))
+    return odds

@@ -62,7 +62,7 @@ def scored(
         if problem.kind == "binary":
             areas = [metrics.auroc_of_people(yes[:, 0], s[:, 0], person) for s in score]
             figures["auroc"] = over_people(lambda r, w: areas[r](w))
-            loss = score[:, :, 0].mean(axis=0)
+            loss = score[:, :, 0]
         elif problem.kind == "within":
             each = _within(yes[:, 0], score[:, :, 0], person)
             figures["within_auroc"] = estimate(

@@ -88,9 +88,11 @@ class Supervised:
     modality: str
     fit_predict: Callable[
         [npt.NDArray[np.int8], FloatArray, npt.NDArray[np.str_], npt.NDArray[np.int8]],
-        FloatArray,
+        tuple[FloatArray, FloatArray],
     ]
-    """(windows, labels (n, K), people (n,), windows to predict) -> chances (m, K)."""
+    """(windows, labels (n, K), people (n,), windows to predict) -> chances (m, K) of these,
+    and chances (j, K) of people among those given whom it did not train on: what this fit
+    says on the average, to be taken off before folds are ranked together."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Row:
     curve: Reliability | None = None
     groups: dict[str, float] = field(default_factory=dict)
     loss: FloatArray | None = None
-    """(U,) per unit, or score for AUROC: what comparisons are made of."""
+    """(U,) per unit, or scores (R, U) for AUROC: what comparisons are made of."""
 
 
 @dataclass
