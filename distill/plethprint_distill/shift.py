@@ -204,9 +204,10 @@ def leave_one_corpus_out_damage(
         )
         fit = _fit(np.concatenate([features[other] for other in others]), target, weight)
         score = fit(features[name])
-        people, clean = np.unique(part.person), part.target > 0.5
+        people, unharmed = np.unique(part.person), part.target > 0.5
         areas = [
-            auroc(clean[own], score[own])[0] for own in (part.person == p for p in people)
+            auroc(unharmed[own], score[own])[0]
+            for own in (part.person == p for p in people)
         ]
         found = mean_over_people(areas, people)
         rows.append(Left("clean v damaged (AUROC)", name, others, found, None, None))

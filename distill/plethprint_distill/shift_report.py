@@ -278,12 +278,15 @@ def _markdown(heads: list[str], lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _text(figure: dict[str, float] | None) -> str:
-    if figure is None or figure["mean"] is None:
+def _text(figure: dict[str, float | None] | None) -> str:
+    if figure is None:
         return "-"
-    if figure["low"] is None:  # one person
-        return f"{figure['mean']:.3f}"
-    return "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**figure)
+    mean, low, high = figure["mean"], figure["low"], figure["high"]
+    if mean is None:
+        return "-"
+    if low is None or high is None:  # one person
+        return f"{mean:.3f}"
+    return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _share(value: float | None, digits: int = 4) -> str:
