@@ -14,7 +14,7 @@ _GATE = (
     "The same student on as many of the same windows, with the teacher's fingerprints as "
     "targets and without: skill, mean over seeds; intervals draw people and seeds anew."
 )
-_SHOWN = 3
+_SHOWN = 4
 """Figures of a task beside each other; the page and the JSON hold the others."""
 
 
